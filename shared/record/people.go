@@ -1,0 +1,199 @@
+package record
+
+import (
+	"slices"
+	"time"
+
+	"arca.example/arca/shared/problem"
+)
+
+// Role is what a person or machine is enrolled for.
+type Role string
+
+// The roles. Collector and Mirror are machines.
+const (
+	Investigator Role = "investigator"
+	Supervisor   Role = "supervisor"
+	Judge        Role = "judge"
+	Clerk        Role = "clerk"
+	Prosecutor   Role = "prosecutor"
+	Custodian    Role = "custodian"
+	Registrar    Role = "registrar"
+	Auditor      Role = "auditor"
+	Collector    Role = "collector"
+	Mirror       Role = "mirror"
+)
+
+var knownRoles = []Role{Investigator, Supervisor, Judge, Clerk, Prosecutor, Custodian, Registrar, Auditor, Collector, Mirror}
+
+// Enrolment binds a key to a person or machine. It is a joint statement of TypeEnrolment by the court's and
+// the custodian's registrar; for judges and clerks it is a statement by the court's root alone,
+// so that only the court makes judges.
+type Enrolment struct {
+	Audience   Digest    `json:"aud"`
+	Clearance  string    `json:"clearance,omitzero"`
+	Court      string    `json:"court,omitzero"`
+	Expires    time.Time `json:"exp"`
+	Issued     time.Time `json:"iat"`
+	Key        PublicKey `json:"key"`
+	Name       string    `json:"name"`
+	PoliceUnit string    `json:"policeUnit,omitzero"`
+	Roles      []Role    `json:"roles"`
+}
+
+// Of reports whether the enrolment carries the role.
+func (e *Enrolment) Of(role Role) bool { return slices.Contains(e.Roles, role) }
+
+// FromCourtRoot reports whether the enrolment descends from the court's root alone.
+func (e *Enrolment) FromCourtRoot() bool { return e.Of(Judge) || e.Of(Clerk) }
+
+// Validate checks form and the separation of duties: an auditor holds no other role (ENS
+// op.acc.3 R1), a machine is nothing else, judges and clerks hold only the court's roles.
+func (e *Enrolment) Validate() error {
+	if err := checkTimes(e.Expires, e.Issued); err != nil {
+		return err
+	}
+	if e.Key.IsZero() || len(e.Roles) == 0 || e.Name == "" {
+		return problem.New(problem.Invalid, "an enrolment names a person, a key and at least one role")
+	}
+	if !e.Issued.Before(e.Expires) {
+		return problem.New(problem.Invalid, "an enrolment ends after it begins")
+	}
+	for _, s := range []string{e.Name, e.Clearance, e.Court, e.PoliceUnit} {
+		if err := CheckName(s); err != nil {
+			return err
+		}
+	}
+	for i, r := range e.Roles {
+		if !slices.Contains(knownRoles, r) || slices.Contains(e.Roles[:i], r) {
+			return problem.New(problem.Invalid, "roles are distinct and among investigator, supervisor, judge, clerk, prosecutor, custodian, registrar, auditor, collector, mirror")
+		}
+	}
+	return e.separate()
+}
+
+func (e *Enrolment) separate() error {
+	alone := []Role{Auditor, Registrar, Custodian, Collector, Mirror, Prosecutor}
+	for _, r := range alone {
+		if e.Of(r) && len(e.Roles) > 1 {
+			return problem.New(problem.Invalid, "the role %s stands alone: one person must not do what needs two", string(r))
+		}
+	}
+	if e.FromCourtRoot() && (e.Of(Investigator) || e.Of(Supervisor)) {
+		return problem.New(problem.Invalid, "judges and clerks hold no police role")
+	}
+	if (e.Of(Collector) || e.Of(Mirror)) && e.Key.Ed25519() == nil {
+		return problem.New(problem.Invalid, "a machine's key is Ed25519")
+	}
+	return nil
+}
+
+// PersonSuspension takes effect with one signature, by either registrar, the court's root or a judge.
+type PersonSuspension struct {
+	Audience Digest    `json:"aud"`
+	Issued   time.Time `json:"iat"`
+	Nonce    ID        `json:"nonce"`
+	Person   KeyID     `json:"person"`
+	Reason   string    `json:"reason"`
+}
+
+// Principal tells the vault, which knows no people, that a key may act there as one of four
+// kinds. It is a joint statement of TypePrincipal by both registrars.
+type Principal struct {
+	Audience Digest    `json:"aud"`
+	Issued   time.Time `json:"iat"`
+	Key      PublicKey `json:"key"`
+	Kind     string    `json:"kind"` // collector or mirror; court and custodian stand in the trust file
+}
+
+// Trust is the root of everything: who the parties are, where the log is, which witnesses count.
+// It is a joint statement of TypeTrust by the roots that it names (and, from version 2, by those that its
+// predecessor names), pinned by its hash at first use.
+type Trust struct {
+	Court        PartyKeys `json:"court"`
+	Custodian    PartyKeys `json:"custodian"`
+	Installation ID        `json:"installation"`
+	Issued       time.Time `json:"iat"`
+	LogKey       string    `json:"logKey"`    // signed-note verifier key of the log
+	LogOrigin    string    `json:"logOrigin"` // first line of its checkpoints
+	Pack         PackShape `json:"pack"`
+	Previous     Digest    `json:"previous,omitzero"`
+	Quorum       int       `json:"quorum"` // how many witnesses must have cosigned
+	Version      int       `json:"version"`
+	Witnesses    []string  `json:"witnesses"` // verifier keys, cosignature/v1
+}
+
+// PackShape is the one size and number of slots that all packs of a vault share.
+type PackShape struct {
+	Size  int `json:"size"`
+	Slots int `json:"slots"`
+}
+
+// PartyKeys are one side's public keys.
+type PartyKeys struct {
+	Online    PublicKey `json:"online"`    // the keyholder functions: statuses, releases, receipts, unit keys
+	Registrar PublicKey `json:"registrar"` // enrolments
+	Root      PublicKey `json:"root"`      // trust files; the court's also judges and clerks
+}
+
+// Validate checks form: distinct keys, a quorum that its witnesses can reach, version 1 without predecessor.
+func (t *Trust) Validate() error {
+	seen := map[string]bool{}
+	for _, k := range []PublicKey{t.Court.Online, t.Court.Registrar, t.Court.Root, t.Custodian.Online, t.Custodian.Registrar, t.Custodian.Root} {
+		if k.IsZero() || seen[k.String()] {
+			return problem.New(problem.Invalid, "the trust file names six different keys: root, registrar and online key of court and custodian")
+		}
+		seen[k.String()] = true
+	}
+	if t.Court.Online.Ed25519() == nil || t.Custodian.Online.Ed25519() == nil {
+		return problem.New(problem.Invalid, "the online keys are Ed25519")
+	}
+	if t.Quorum < 1 || t.Quorum > len(t.Witnesses) || len(t.Witnesses) > 32 {
+		return problem.New(problem.Invalid, "the quorum is between 1 and the number of witnesses, of which there are at most 32")
+	}
+	for i, w := range t.Witnesses {
+		if w == t.LogKey || slices.Contains(t.Witnesses[:i], w) {
+			return problem.New(problem.Invalid, "witnesses are distinct, and the log is not its own witness")
+		}
+	}
+	if t.Version < 1 || (t.Version == 1) != t.Previous.IsZero() {
+		return problem.New(problem.Invalid, "a trust file of version 1 has no predecessor, a later one has")
+	}
+	return checkTimes(t.Issued)
+}
+
+// Party gives the keys of "court" or "custodian".
+func (t *Trust) Party(role string) PartyKeys {
+	if role == "court" {
+		return t.Court
+	}
+	return t.Custodian
+}
+
+// OpenTrust verifies a first trust file against its fingerprint (the hash that Joint.Open gives).
+func OpenTrust(j Joint, fingerprint Digest) (*Trust, error) {
+	if len(j) == 0 {
+		return nil, problem.New(problem.Invalid, "the trust file is empty; fetch it again")
+	}
+	st, err := Peek(j[0])
+	if err != nil {
+		return nil, err
+	}
+	var claimed Trust
+	if err := Unmarshal(st.Payload, &claimed); err != nil {
+		return nil, err
+	}
+	if err := claimed.Validate(); err != nil {
+		return nil, err
+	}
+	var t Trust
+	hash, err := j.Open(TypeTrust, &t, claimed.Court.Root, claimed.Custodian.Root)
+	if err != nil {
+		return nil, err
+	}
+	// The keys came from the file itself: only the pin makes them trusted.
+	if hash != fingerprint {
+		return nil, problem.New(problem.Denied, "this trust file is not the one that was pinned; compare fingerprints with court and custodian before you go on")
+	}
+	return &t, nil
+}

@@ -1,0 +1,175 @@
+package record
+
+import (
+	"time"
+
+	"arca.example/arca/shared/problem"
+)
+
+// MaxRequestTerm is the longest that a request may last.
+const MaxRequestTerm = 7 * 24 * time.Hour
+
+// MaxRecordings is how many recordings one request may name; more ask for the whole unit.
+const MaxRecordings = 500
+
+// Request asks for halves. It is a statement of TypeRequest by a reader.
+type Request struct {
+	Audience       Digest    `json:"aud"`
+	Chain          Digest    `json:"chain"`
+	Class          string    `json:"class"` // index or content
+	Classification string    `json:"classification"`
+	Compartment    string    `json:"compartment"`
+	Expires        time.Time `json:"exp"`
+	Issued         time.Time `json:"iat"`
+	Key            []byte    `json:"key"` // X-Wing public key, 1216 bytes, fresh per request
+	Nonce          ID        `json:"nonce"`
+	Purpose        string    `json:"purpose"`
+	Recordings     []ID      `json:"recordings,omitempty"` // absent: the whole unit
+	Week           string    `json:"week"`                 // ISO week, as 2026-W47
+}
+
+// Validate checks form and limits. Errors: problem.Invalid.
+func (r *Request) Validate() error {
+	if err := checkTimes(r.Expires, r.Issued); err != nil {
+		return err
+	}
+	if !r.Issued.Before(r.Expires) || r.Expires.Sub(r.Issued) > MaxRequestTerm {
+		return problem.New(problem.Invalid, "a request lasts at most seven days")
+	}
+	if len(r.Key) != 1216 {
+		return problem.New(problem.Invalid, "a request carries a fresh X-Wing key of 1216 bytes")
+	}
+	if r.Purpose == "" {
+		return problem.New(problem.Invalid, "say what the request is for: --purpose")
+	}
+	if len(r.Recordings) > MaxRecordings {
+		return problem.New(problem.Invalid, "a request names at most %d recordings; ask for the whole unit instead", MaxRecordings)
+	}
+	seen := map[ID]bool{}
+	for _, id := range r.Recordings {
+		if seen[id] {
+			return problem.New(problem.Invalid, "a request names each recording once")
+		}
+		seen[id] = true
+	}
+	for _, s := range []string{r.Class, r.Classification, r.Compartment, r.Week} {
+		if err := CheckName(s); err != nil {
+			return err
+		}
+	}
+	return CheckText(r.Purpose)
+}
+
+// Approval is another person's word on a request, approving or denying. Statement of TypeApproval.
+type Approval struct {
+	Approve  bool      `json:"approve"`
+	Audience Digest    `json:"aud"`
+	Expires  time.Time `json:"exp"`
+	Issued   time.Time `json:"iat"`
+	Nonce    ID        `json:"nonce"`
+	Reason   string    `json:"reason"`
+	Request  Digest    `json:"request"`
+}
+
+// Validate checks form. Errors: problem.Invalid.
+func (a *Approval) Validate() error {
+	if err := checkTimes(a.Expires, a.Issued); err != nil {
+		return err
+	}
+	if !a.Issued.Before(a.Expires) || a.Expires.Sub(a.Issued) > MaxRequestTerm {
+		return problem.New(problem.Invalid, "an approval lasts at most seven days")
+	}
+	return CheckText(a.Reason)
+}
+
+// Status is what one keyholder tells the other, or a collector, about a chain, over the asker's fresh nonce.
+// Two keyholders agree exactly when all digests and Head, InForce are equal.
+type Status struct {
+	AccessEnd time.Time `json:"accessEnd,omitzero"`
+	Audience  Digest    `json:"aud"`
+	Capture   Window    `json:"capture,omitzero"`
+	Chain     Digest    `json:"chain"`
+	Destroyed Digest    `json:"destroyed"` // over the destroyed set
+	Enrolled  Digest    `json:"enrolled"`  // over the enrolments
+	Head      Digest    `json:"head"`      // hash of the last sequenced member
+	Issued    time.Time `json:"iat"`
+	Nonce     ID        `json:"nonce"`
+	Party     string    `json:"party"`
+	State     string    `json:"state"` // in-force, suspended, revoked, lapsed, unknown
+	Stops     Digest    `json:"stops"` // over revocations, suspensions, resumptions
+	Suspended Digest    `json:"suspended"`
+}
+
+// Agrees reports whether two keyholders' statuses say the same of the same chain.
+func (s Status) Agrees(other Status) bool {
+	s.Issued, s.Nonce, s.Party = other.Issued, other.Nonce, other.Party
+	return s == other
+}
+
+// UnitKey is a keyholder's public key for a unit. The court's carries the find key too, and the find
+// secret sealed to the custodian's unit key once that is known.
+type UnitKey struct {
+	Audience       Digest    `json:"aud"`
+	Chain          Digest    `json:"chain"`
+	Classification string    `json:"classification"`
+	Compartment    string    `json:"compartment"`
+	FindKey        []byte    `json:"findKey,omitempty"`
+	Issued         time.Time `json:"iat"`
+	Key            []byte    `json:"key"`
+	Party          string    `json:"party"`
+	SealedFind     []byte    `json:"sealedFind,omitempty"`
+	Week           string    `json:"week"`
+}
+
+// Receipt is a keyholder's word that it holds a batch note. Statement of TypeReceipt.
+type Receipt struct {
+	Audience  Digest    `json:"aud"`
+	Batch     ID        `json:"batch"`
+	Issued    time.Time `json:"iat"`
+	Party     string    `json:"party"`
+	Statement Digest    `json:"statement"` // SHA-256 of the signed batch statement
+}
+
+// Release is a keyholder's signed answer to a request. Statement of TypeRelease.
+type Release struct {
+	Audience Digest         `json:"aud"`
+	Class    string         `json:"class"`
+	Find     []byte         `json:"find"` // the unit's find secret, sealed to the request's key
+	From     int            `json:"from"` // first item's position in the whole answer
+	Issued   time.Time      `json:"iat"`
+	Items    []ReleasedHalf `json:"items"`
+	Party    string         `json:"party"`
+	Request  Digest         `json:"request"`
+	Total    int            `json:"total"` // items in the whole answer
+}
+
+// ReleasedHalf is one recording's half of one class, sealed to the request's key.
+type ReleasedHalf struct {
+	Batch     ID     `json:"batch"`
+	Half      []byte `json:"half"`
+	Recording ID     `json:"recording"`
+}
+
+// Description is what a recording says of itself, sealed under its index key.
+type Description struct {
+	Codec     string     `json:"codec"`              // pcm_s16le, alaw, opus, text, bytes
+	Digest    []byte     `json:"digest"`             // HMAC over the content's SHA-256, see package seal
+	Direction string     `json:"direction,omitzero"` // from-target, to-target, both
+	End       time.Time  `json:"end"`
+	From      string     `json:"from,omitzero"`
+	Kind      string     `json:"kind"` // call, message, session
+	Language  string     `json:"language,omitzero"`
+	Length    int64      `json:"length"` // content bytes
+	Name      string     `json:"name,omitzero"`
+	Part      Part       `json:"part,omitzero"`
+	Start     time.Time  `json:"start"`
+	Target    Identifier `json:"target"` // the identifier of the order that covers it
+	To        string     `json:"to,omitzero"`
+	Title     string     `json:"title,omitzero"`
+}
+
+// Part places a recording among the parts of a call that was still running.
+type Part struct {
+	Number   int `json:"number"`
+	Previous ID  `json:"previous,omitzero"`
+}
