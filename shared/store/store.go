@@ -22,12 +22,22 @@ import (
 	"time"
 )
 
-// Limits of a Rows, whatever its engine.
+// Limits of a Rows, whatever its engine. DynamoDB counts attribute names and
+// its own bookkeeping (version, expiry, commit token: under 128 bytes a row) in its
+// 400 KiB per item and 4 MiB per transaction, so that much is kept free.
 const (
-	MaxRows       = 100       // rows per Get and writes per Commit
-	MaxRowBytes   = 400 << 10 // key plus value of one row
-	MaxCommitSize = 4 << 20   // keys plus values of one Commit
-	MaxKeyBytes   = 512       // a row's key, UTF-8, not empty
+	MaxRows       = 100                 // rows per Get and writes per Commit
+	MaxRowBytes   = 400<<10 - 128       // key plus value of one row
+	MaxCommitSize = 4<<20 - 128*MaxRows // keys plus values of one Commit
+	MaxKeyBytes   = 512                 // a row's key, UTF-8, not empty
+	MaxSegments   = 1000                // segments of a Scan
+)
+
+// Limits of a Blobs, whatever its engine.
+const (
+	MaxBlobKeyBytes = 256
+	MaxBlobBytes    = 5 << 30 // what one S3 upload takes
+	MaxList         = 1000
 )
 
 // Row is one item. Version starts at 1 and grows by one with each Put.
@@ -35,7 +45,7 @@ type Row struct {
 	Key     string
 	Value   []byte
 	Version int64
-	Expires time.Time // zero: never. An expired row reads as absent; expiry is not destruction.
+	Expires time.Time // zero: never; whole seconds, fractions are dropped. An expired row reads as absent; expiry is not destruction.
 }
 
 // Op is what a Write does to its row.
@@ -50,8 +60,8 @@ const (
 
 // Write is one conditional write. Version is the version that the row must
 // have now; 0 means that the row must not exist (an expired row counts as
-// absent). A version counter is never reused within a row's life; after Delete
-// it starts again at 1.
+// absent; Delete needs a version). A version counter is never reused within a
+// row's life; after Delete or expiry it starts again at 1.
 type Write struct {
 	Op      Op
 	Key     string
@@ -83,7 +93,8 @@ type Info struct {
 
 // Blobs stores large immutable objects. Keys are lower-case ASCII letters,
 // digits, '.', '_', '-' and '/', at most 256 bytes, no empty, "." or ".." path
-// element. Errors: problem.Conflict when the key exists, problem.Invalid when
+// element; no key may be the folder of another (x and x/y), because a
+// file system cannot hold both. Errors: problem.Conflict when the key exists, problem.Invalid when
 // size or checksum do not match (nothing is stored), problem.NotFound,
 // problem.Unavailable.
 type Blobs interface {
