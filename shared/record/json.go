@@ -123,3 +123,8 @@ func checkTimes(times ...time.Time) error {
 }
 
 var _ fmt.Stringer = Digest{}
+
+// UnmarshalStored is Unmarshal for what this party itself stored, which may be as large as a row.
+func UnmarshalStored(b []byte, v any) error {
+	return json.Unmarshal(b, v, json.RejectUnknownMembers(true))
+}

@@ -15,10 +15,9 @@ const ProofHeader = "Arca-Proof"
 // nothing in it that would serve for another call, so no bearer secret exists.
 type Proof struct {
 	Body   Digest `json:"body"` // SHA-256 of the body, of the empty string if there is none
-	Host   string `json:"host"`
 	Method string `json:"method"`
 	Minute int64  `json:"minute"` // minutes since 1970
-	URL    string `json:"url"`    // path and query as sent
+	URL    string `json:"url"`    // absolute: scheme, host, path and query as sent
 }
 
 // maxSkew is the clock difference that Arca tolerates anywhere (design, "Time").
@@ -27,8 +26,7 @@ const maxSkew = 5 * time.Minute
 // SignCall adds a proof to an outgoing call.
 func SignCall(s *Signer, r *http.Request, body []byte, now time.Time) error {
 	raw, err := Sign(s, TypeProof, now, Proof{
-		Body: sha256.Sum256(body), Host: r.URL.Host, Method: r.Method,
-		Minute: now.Unix() / 60, URL: r.URL.RequestURI(),
+		Body: sha256.Sum256(body), Method: r.Method, Minute: now.Unix() / 60, URL: r.URL.String(),
 	})
 	if err != nil {
 		return err
@@ -40,9 +38,8 @@ func SignCall(s *Signer, r *http.Request, body []byte, now time.Time) error {
 // Call is what a server knows of an incoming call.
 type Call struct {
 	Proof  string // the header's value
-	Host   string
 	Method string
-	URL    string // path and query as received
+	URL    string // the server's own origin, then path and query as received
 	Body   []byte
 }
 
@@ -64,7 +61,7 @@ func (c Call) Verify(key PublicKey, now time.Time) error {
 	if _, err := Open(c.Proof, TypeProof, key, &p); err != nil {
 		return err
 	}
-	if p.Host != c.Host || p.Method != c.Method || p.URL != c.URL || p.Body != Digest(sha256.Sum256(c.Body)) {
+	if p.Method != c.Method || p.URL != c.URL || p.Body != Digest(sha256.Sum256(c.Body)) {
 		return problem.New(problem.Denied, "the proof of possession is for another call; make a new one")
 	}
 	if skew := now.Sub(time.Unix(p.Minute*60, 0)); skew > maxSkew || skew < -maxSkew {
