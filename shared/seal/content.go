@@ -1,0 +1,320 @@
+package seal
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"hash"
+	"io"
+	"sync"
+
+	"arca.example/arca/shared/problem"
+)
+
+// Segment sizes in bytes.
+const (
+	SegmentSize       = 65536                 // plaintext of every segment but the last
+	SealedSegmentSize = SegmentSize + tagSize // its ciphertext
+)
+
+// MaxContentSize bounds one recording; longer ones are series of parts. It keeps
+// every offset and the segment counter far from overflow.
+const MaxContentSize = 1 << 40
+
+// SealedLength gives the ciphertext length of a recording of plain bytes.
+func SealedLength(plain int64) int64 {
+	if plain == 0 {
+		return tagSize
+	}
+	return plain + tagSize*((plain+SegmentSize-1)/SegmentSize)
+}
+
+// PlainLength gives the plaintext length behind sealed ciphertext bytes, and
+// refuses lengths that no recording has: those whose last segment would be empty or less.
+func PlainLength(sealed int64) (int64, error) {
+	rest := sealed % SealedSegmentSize
+	if sealed < tagSize || sealed > SealedLength(MaxContentSize) || (rest > 0 && rest <= tagSize && sealed != tagSize) {
+		return 0, malformed("recording's length")
+	}
+	segments := (sealed + SealedSegmentSize - 1) / SealedSegmentSize
+	return sealed - segments*tagSize, nil
+}
+
+// segmentCipher is AES-256-GCM with the STREAM nonce, one per key, no allocation per segment.
+type segmentCipher struct {
+	aead  cipher.AEAD
+	ctx   Context
+	nonce [12]byte
+}
+
+func newSegmentCipher(key RecordingKey, ctx Context) segmentCipher {
+	return segmentCipher{aead: newGCM(key), ctx: ctx}
+}
+
+// newGCM cannot fail: the key is 32 bytes by type.
+func newGCM(key [32]byte) cipher.AEAD {
+	block, err := aes.NewCipher(key[:])
+	if err != nil {
+		panic("seal: AES refused 32 bytes: " + err.Error())
+	}
+	aead, err := cipher.NewGCM(block)
+	if err != nil {
+		panic("seal: GCM refused AES: " + err.Error())
+	}
+	return aead
+}
+
+// at sets the nonce: 11-byte counter ‖ last-flag. The flag is part of the nonce,
+// so a segment that was not last never opens as last, nor the reverse.
+func (s *segmentCipher) at(index uint64, last bool) {
+	binary.BigEndian.PutUint64(s.nonce[3:11], index)
+	s.nonce[11] = 0
+	if last {
+		s.nonce[11] = 1
+	}
+}
+
+// validSegment says whether a plaintext of n bytes may stand at index.
+func validSegment(n int, index uint64, last bool) bool {
+	if !last {
+		return n == SegmentSize
+	}
+	return n <= SegmentSize && (n > 0 || index == 0)
+}
+
+// Encryptor turns one recording's content into segments, in order, once. It is
+// obtained from Recording.Encryptor, which gives it out once: that is why a
+// counter nonce never repeats under its key. Not safe for concurrent use.
+type Encryptor struct {
+	segmentCipher
+	digest hash.Hash
+	index  uint64
+	plain  int64
+	done   bool
+}
+
+func newEncryptor(key RecordingKey, ctx Context) *Encryptor {
+	return &Encryptor{segmentCipher: newSegmentCipher(key, ctx), digest: sha256.New()}
+}
+
+// AppendSegment appends the ciphertext of the next segment to dst. Every
+// plaintext but the last has exactly SegmentSize bytes; the last has 1 to
+// SegmentSize, or 0 when the recording is empty. dst's spare capacity must not
+// overlap plaintext.
+func (e *Encryptor) AppendSegment(dst, plaintext []byte, last bool) ([]byte, error) {
+	if e.done || !validSegment(len(plaintext), e.index, last) || e.plain+int64(len(plaintext)) > MaxContentSize {
+		return dst, problem.New(problem.Invalid, "content is sealed once, in segments of %d bytes, up to %d bytes; continue a longer one as a next part", SegmentSize, int64(MaxContentSize))
+	}
+	e.digest.Write(plaintext)
+	e.at(e.index, last)
+	dst = e.aead.Seal(dst, e.nonce[:], plaintext, e.ctx[:])
+	e.index++
+	e.plain += int64(len(plaintext))
+	e.done = last
+	return dst, nil
+}
+
+// Size gives the plaintext bytes sealed so far.
+func (e *Encryptor) Size() int64 { return e.plain }
+
+// SHA256 gives the digest of the plaintext; only after the last segment.
+func (e *Encryptor) SHA256() (sum [32]byte, err error) {
+	if !e.done {
+		return sum, problem.New(problem.Invalid, "the content has no digest before its last segment")
+	}
+	e.digest.Sum(sum[:0])
+	return sum, nil
+}
+
+// EachSegment cuts src into plaintext segments, the last one flagged, reading
+// one byte ahead to know which it is. The slice is reused.
+func EachSegment(src io.Reader, yield func(plaintext []byte, last bool) error) error {
+	buf := make([]byte, SegmentSize+1)
+	have := 0
+	for {
+		n, err := io.ReadFull(src, buf[have:])
+		have += n
+		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+			return err
+		}
+		if have <= SegmentSize {
+			return yield(buf[:have], true)
+		}
+		if err := yield(buf[:SegmentSize], false); err != nil {
+			return err
+		}
+		buf[0], have = buf[SegmentSize], 1
+	}
+}
+
+// ContentDigest is HMAC-SHA-256(HKDF(K(content), ctx, "arca/v1/digest"), SHA-256(content)).
+// It is keyed because a plain digest would let whoever may list guess short messages.
+func ContentDigest(key RecordingKey, ctx Context, sum [32]byte) (out [32]byte) {
+	k := derive(key[:], ctx, "arca/v1/digest")
+	mac := hmac.New(sha256.New, k[:])
+	mac.Write(sum[:])
+	mac.Sum(out[:0])
+	return out
+}
+
+// Decryptor opens single segments in any order. Not safe for concurrent use.
+type Decryptor struct{ segmentCipher }
+
+// NewDecryptor gives a Decryptor of K(content).
+func NewDecryptor(key RecordingKey, ctx Context) *Decryptor {
+	return &Decryptor{newSegmentCipher(key, ctx)}
+}
+
+// OpenSegment appends the plaintext of segment index to dst. last says whether
+// the recording ends with it, which the caller knows from the length in the
+// descriptor. dst may be ciphertext[:0].
+func (d *Decryptor) OpenSegment(dst []byte, index uint64, last bool, ciphertext []byte) ([]byte, error) {
+	if !validSegment(len(ciphertext)-tagSize, index, last) {
+		return dst, malformed("segment")
+	}
+	d.at(index, last)
+	out, err := d.aead.Open(dst, d.nonce[:], ciphertext, d.ctx[:])
+	if err != nil {
+		return dst, problem.Wrap(problem.Invalid, err, "a segment was altered or is not this recording's; fetch its pack again")
+	}
+	return out, nil
+}
+
+// Source gives ranges of packs, from a mirror or a bundle.
+type Source interface {
+	// ReadPack fills dst from offset of pack number, or fails. It need not be
+	// trusted: every segment is authenticated.
+	ReadPack(number uint64, offset uint32, dst []byte) error
+}
+
+// Content reads one recording's plaintext from a Source in constant memory: one
+// segment, whatever its length. It is an io.ReaderAt (safe for concurrent use)
+// and an io.WriterTo.
+type Content struct {
+	places Places
+	starts []int64 // ciphertext offset at which each place starts
+	sealed int64
+	size   int64
+	source Source
+
+	mu     sync.Mutex // guards what follows
+	open   *Decryptor
+	buf    []byte // ciphertext, then in place the plaintext, of segment cached
+	plain  []byte
+	cached int64
+}
+
+// NewContent checks the places and prepares to read. Nothing is fetched yet.
+func NewContent(key RecordingKey, ctx Context, places Places, source Source) (*Content, error) {
+	if err := places.Check(); err != nil {
+		return nil, err
+	}
+	size, err := PlainLength(places.Length())
+	if err != nil {
+		return nil, err
+	}
+	c := &Content{places: places, sealed: places.Length(), size: size, source: source, open: NewDecryptor(key, ctx), cached: -1}
+	var at int64
+	for _, p := range places {
+		c.starts = append(c.starts, at)
+		at += int64(p.Length)
+	}
+	c.buf = make([]byte, min(c.sealed, SealedSegmentSize))
+	return c, nil
+}
+
+// Size gives the plaintext length.
+func (c *Content) Size() int64 { return c.size }
+
+// ReadAt reads plaintext; every byte it returns was authenticated.
+func (c *Content) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, problem.New(problem.Invalid, "a position in a recording is not negative")
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := 0
+	for n < len(p) {
+		if off >= c.size {
+			return n, io.EOF
+		}
+		if err := c.load(off / SegmentSize); err != nil {
+			return n, err
+		}
+		k := copy(p[n:], c.plain[off%SegmentSize:])
+		n += k
+		off += int64(k)
+	}
+	return n, nil
+}
+
+// WriteTo writes the whole plaintext, an empty recording's one segment checked too.
+func (c *Content) WriteTo(w io.Writer) (int64, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var n int64
+	for i := int64(0); i < c.segments(); i++ {
+		if err := c.load(i); err != nil {
+			return n, err
+		}
+		k, err := w.Write(c.plain)
+		n += int64(k)
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// WriteVerified writes the whole plaintext and then checks it against the keyed
+// digest of its description. On error w holds bytes that must be discarded.
+func (c *Content) WriteVerified(w io.Writer, key RecordingKey, ctx Context, digest [32]byte) (int64, error) {
+	sum := sha256.New()
+	n, err := c.WriteTo(io.MultiWriter(sum, w))
+	if err != nil {
+		return n, err
+	}
+	if !equal32(ContentDigest(key, ctx, [32]byte(sum.Sum(nil))), digest) {
+		return n, problem.New(problem.Denied, "the content does not match the digest in its description; keep the pack and tell the auditor")
+	}
+	return n, nil
+}
+
+func (c *Content) segments() int64 {
+	return (c.sealed + SealedSegmentSize - 1) / SealedSegmentSize
+}
+
+// load makes segment i the cached one.
+func (c *Content) load(i int64) error {
+	if c.cached == i {
+		return nil
+	}
+	c.cached = -1 // the buffer is about to change: on failure nothing is cached
+	start := i * SealedSegmentSize
+	buf := c.buf[:min(SealedSegmentSize, c.sealed-start)]
+	if err := c.fetch(buf, start); err != nil {
+		return err
+	}
+	plain, err := c.open.OpenSegment(buf[:0], uint64(i), i == c.segments()-1, buf)
+	if err != nil {
+		return err
+	}
+	c.plain, c.cached = plain, i
+	return nil
+}
+
+// fetch fills dst with ciphertext from offset at, across places.
+func (c *Content) fetch(dst []byte, at int64) error {
+	for k := placeOf(c.starts, at); len(dst) > 0; k++ {
+		skip := at - c.starts[k]
+		p := c.places[k]
+		n := int(min(int64(len(dst)), int64(p.Length)-skip))
+		if err := c.source.ReadPack(p.Pack, p.Offset+uint32(skip), dst[:n]); err != nil {
+			return err
+		}
+		dst, at = dst[n:], at+int64(n)
+	}
+	return nil
+}

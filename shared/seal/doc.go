@@ -1,0 +1,3 @@
+// Package seal makes and opens everything that hides a recording. (The byte
+// layouts follow here; see the issue of formats.)
+package seal
