@@ -29,6 +29,7 @@ package edge
 import (
 	"context"
 
+	"arca.example/arca/shared/record"
 	"github.com/danielgtaylor/huma/v2"
 )
 
@@ -76,6 +77,9 @@ var AskedPayload = []byte(`{"arca":"asked"}`)
 // possession. It holds what the proof must be bound to, apart from the origin,
 // which the function knows as Env.Origin and never learns from a request.
 type Target struct {
+	// Proof is record.ProofHeader, empty if the request has none.
+	Proof string `header:"Arca-Proof" maxLength:"8192" doc:"Proof of possession, bound to this method, URL, body and minute"`
+
 	method, uri string
 }
 
@@ -84,6 +88,12 @@ func (t *Target) Resolve(ctx huma.Context) []error {
 	u := ctx.URL()
 	t.method, t.uri = ctx.Method(), u.RequestURI()
 	return nil
+}
+
+// Call is what a proof of possession is verified against, for the function's
+// own origin and exactly the body that came.
+func (t *Target) Call(origin string, body []byte) record.Call {
+	return record.Call{Proof: t.Proof, Method: t.method, URL: origin + t.uri, Body: body}
 }
 
 // Method is the request's method, upper case.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"arca.example/arca/shared/keys"
 	"arca.example/arca/shared/store"
 )
 
@@ -34,21 +35,21 @@ type Env struct {
 	// Function is the Handler name, from _HANDLER.
 	Function string
 
-	Party     Party    // PARTY: vault, court or custodian
-	Origin    string   // ORIGIN: this party's own base URL, no trailing slash; proofs of possession are bound to it
-	Region    string   // AWS_REGION
-	Table     string   // TABLE: the party's DynamoDB table
-	Bucket    string   // BUCKET: the vault's object store
-	Root      string   // ROOT: the party's KMS key (ARN) that its root secret is sealed to
-	Trust     [32]byte // TRUST: fingerprint (SHA-256) of the first trust file, in hex
-	Log       string   // LOG: the log's origin line, as checkpoints carry it
-	Witnesses []string // WITNESSES: base URLs of the witnesses that sequence asks for cosignatures, separated by commas
-	Ledger    string   // LEDGER: the vault's base URL
-	Other     string   // OTHER: the other keyholder's base URL
-	Sequence  string   // SEQUENCE: name of the function that puts pending entries into the log
-	Units     string   // UNITS: name of the function that makes unit keys
-	PackBytes int64    // PACK_BYTES: size of every pack of this vault
-	PackSlots int      // PACK_SLOTS: header slots of every pack of this vault
+	Party     Party             // PARTY: vault, court or custodian
+	Origin    string            // ORIGIN: this party's own base URL, no trailing slash; proofs of possession are bound to it
+	Region    string            // AWS_REGION
+	Table     string            // TABLE: the party's DynamoDB table
+	Bucket    string            // BUCKET: the vault's object store
+	RootKeys  map[string]string // ROOTS: KMS keys of the party's roots, "base=ARN,ring-1=ARN"
+	Trust     [32]byte          // TRUST: fingerprint (SHA-256) of the first trust file, in hex
+	Log       string            // LOG: the log's origin line, as checkpoints carry it
+	Witnesses []string          // WITNESSES: base URLs of the witnesses that sequence asks for cosignatures, separated by commas
+	Ledger    string            // LEDGER: the vault's base URL
+	Other     string            // OTHER: the other keyholder's base URL
+	Sequence  string            // SEQUENCE: name of the function that puts pending entries into the log
+	Units     string            // UNITS: name of the function that makes unit keys
+	PackBytes int64             // PACK_BYTES: size of every pack of this vault
+	PackSlots int               // PACK_SLOTS: header slots of every pack of this vault
 
 	Resources
 }
@@ -61,6 +62,7 @@ type Resources struct {
 	Rows    func() (store.Rows, error)
 	Blobs   func() (store.Blobs, error)
 	Presign func() (store.Presigner, error)
+	Roots   func() (keys.Roots, error)
 	// Invoke makes another function of this party run soon, with
 	// AskedPayload for example. It returns when the request to run is
 	// accepted, not when the function has run.
@@ -81,7 +83,7 @@ const (
 	SetRegion    Setting = "AWS_REGION"
 	SetTable     Setting = "TABLE"
 	SetBucket    Setting = "BUCKET"
-	SetRoot      Setting = "ROOT"
+	SetRoots     Setting = "ROOTS"
 	SetTrust     Setting = "TRUST"
 	SetLog       Setting = "LOG"
 	SetWitnesses Setting = "WITNESSES"
@@ -103,7 +105,7 @@ var settings = map[Setting]struct {
 	SetRegion:    {"DynamoDB, S3 and KMS are called in one region", text(func(e *Env) *string { return &e.Region })},
 	SetTable:     {"rows are kept there", text(func(e *Env) *string { return &e.Table })},
 	SetBucket:    {"packs and log tiles are kept there", text(func(e *Env) *string { return &e.Bucket })},
-	SetRoot:      {"this party's secrets are sealed to that key", text(func(e *Env) *string { return &e.Root })},
+	SetRoots:     {"this party's secrets are sealed to these keys", readRoots},
 	SetTrust:     {"the first trust file is accepted only with this fingerprint", readTrust},
 	SetLog:       {"checkpoints of another log must be refused", text(func(e *Env) *string { return &e.Log })},
 	SetWitnesses: {"a checkpoint without cosignatures opens nothing", readWitnesses},
@@ -160,6 +162,18 @@ func readTrust(e *Env, v string) error {
 		return errors.New("must be 64 hexadecimal digits")
 	}
 	copy(e.Trust[:], b)
+	return nil
+}
+
+func readRoots(e *Env, v string) error {
+	e.RootKeys = map[string]string{}
+	for part := range strings.SplitSeq(v, ",") {
+		name, key, ok := strings.Cut(part, "=")
+		if _, twice := e.RootKeys[name]; !ok || twice || name == "" || key == "" {
+			return errors.New("must be name=key pairs separated by commas")
+		}
+		e.RootKeys[name] = key
+	}
 	return nil
 }
 
