@@ -94,7 +94,7 @@ func CheckBlobKey(key string) error {
 		return bad
 	}
 	for element := range strings.SplitSeq(key, "/") {
-		if element == "" || element == "." || element == ".." {
+		if element == "" || element == "." || element == ".." || len(element) > 255 {
 			return bad
 		}
 	}

@@ -93,7 +93,7 @@ type Info struct {
 
 // Blobs stores large immutable objects. Keys are lower-case ASCII letters,
 // digits, '.', '_', '-' and '/', at most 256 bytes, no empty, "." or ".." path
-// element; no key may be the folder of another (x and x/y), because a
+// element, none over 255 bytes; no key may be the folder of another (x and x/y), because a
 // file system cannot hold both. Errors: problem.Conflict when the key exists, problem.Invalid when
 // size or checksum do not match (nothing is stored), problem.NotFound,
 // problem.Unavailable.
