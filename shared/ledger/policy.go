@@ -1,0 +1,379 @@
+package ledger
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	cosignature "github.com/transparency-dev/formats/note"
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"arca.example/arca/shared/problem"
+)
+
+// MaxSkew is how far the clocks of a quorum, and ours from theirs, may differ.
+const MaxSkew = 5 * time.Minute
+
+// Limits of a Policy.
+const (
+	MaxWitnesses   = 32
+	maxPolicyBytes = 32 << 10
+)
+
+// Policy names the log and the witnesses that somebody trusts. It is pinned
+// through the trust file; nothing that arrives with a proof changes it.
+type Policy struct {
+	Origin    string   `json:"origin"`    // the log's origin line
+	Log       string   `json:"log"`       // its verifier key, Ed25519 (0x01), named like the origin
+	Witnesses []string `json:"witnesses"` // verifier keys, Ed25519 cosignature/v1 (0x04), in order
+	Quorum    int      `json:"quorum"`    // how many of them must have cosigned, at least 1
+}
+
+// ParsePolicy reads a policy's JSON form, which is exactly what Marshal writes.
+func ParsePolicy(b []byte) (Policy, error) {
+	var p Policy
+	if len(b) > maxPolicyBytes {
+		return p, problem.New(problem.Invalid, "a log policy has at most %d bytes", maxPolicyBytes)
+	}
+	if err := json.Unmarshal(b, &p); err != nil {
+		return Policy{}, problem.Wrap(problem.Invalid, err, "the log policy is not valid JSON of its form")
+	}
+	if !bytes.Equal(p.Marshal(), b) {
+		return Policy{}, problem.New(problem.Invalid, "the log policy is not in its one canonical form")
+	}
+	if _, err := NewVerifier(p); err != nil {
+		return Policy{}, err
+	}
+	return p, nil
+}
+
+// Marshal gives the policy's JSON form.
+func (p Policy) Marshal() []byte {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(p); err != nil {
+		panic(err) // strings and an int always encode
+	}
+	return bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
+}
+
+// Verify is Verifier.Verify for a single checkpoint.
+func (p Policy) Verify(signed []byte) (Checkpoint, error) {
+	v, err := NewVerifier(p)
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	return v.Verify(signed)
+}
+
+// Checkpoint is a tree that log and quorum have signed, with the time span of
+// the cosignatures on it.
+type Checkpoint struct {
+	Tree
+	Earliest  time.Time
+	Latest    time.Time
+	Witnesses []string // who cosigned, in the policy's order
+}
+
+// Fresh says whether the checkpoint can stand for the present: every
+// cosignature is at most maxAge old, and our clock is not behind theirs by
+// more than MaxSkew.
+func (c Checkpoint) Fresh(now time.Time, maxAge time.Duration) error {
+	if c.Latest.Sub(now) > MaxSkew {
+		return refusal(ErrClock, "this machine's clock is more than %v behind the witnesses'; set it", MaxSkew)
+	}
+	if now.Sub(c.Earliest) > maxAge {
+		return refusal(ErrStale, "the checkpoint was cosigned more than %v ago, or this machine's clock is ahead; fetch a new one", maxAge)
+	}
+	return nil
+}
+
+// Within judges a span of validity by the witnesses' time: not-before by the
+// earliest cosignature, expiry by the latest, so that no single clock can
+// stretch it. A zero bound is open.
+func (c Checkpoint) Within(notBefore, notAfter time.Time) error {
+	if !notBefore.IsZero() && c.Earliest.Before(notBefore) {
+		return problem.New(problem.Denied, "by the witnesses' clocks this is not valid yet")
+	}
+	if !notAfter.IsZero() && c.Latest.After(notAfter) {
+		return problem.New(problem.Denied, "by the witnesses' clocks this has expired")
+	}
+	return nil
+}
+
+// Verifier is a Policy made ready to verify many checkpoints and proofs. It
+// remembers the last checkpoint that it accepted, whose signatures it does not
+// check again. Safe for concurrent use.
+type Verifier struct {
+	policy    Policy
+	log       note.Verifier
+	witnesses []note.Verifier
+	known     note.Verifiers
+
+	mu       sync.Mutex
+	last     []byte
+	lastRead Checkpoint
+}
+
+// NewVerifier checks a policy: well-formed keys, a quorum between one and the
+// number of witnesses, no witness twice by name or by key, none that is the log.
+func NewVerifier(p Policy) (*Verifier, error) {
+	if !validName(p.Origin) || len(p.Witnesses) > MaxWitnesses || p.Quorum < 1 || p.Quorum > len(p.Witnesses) {
+		return nil, problem.New(problem.Invalid, "a log policy names an origin, at most %d witnesses and a quorum from 1 to their number", MaxWitnesses)
+	}
+	name, logKey, err := parseVerifierKey(p.Log, algEd25519)
+	if err != nil || name != p.Origin {
+		return nil, problem.New(problem.Invalid, "the log's verifier key must be Ed25519 and carry the origin as its name")
+	}
+	v := &Verifier{policy: p}
+	if v.log, err = note.NewVerifier(p.Log); err != nil {
+		return nil, problem.Wrap(problem.Invalid, err, "the log's verifier key is malformed")
+	}
+	names, keys := []string{name}, []ed25519.PublicKey{logKey}
+	for i, w := range p.Witnesses {
+		name, key, err := parseVerifierKey(w, algCosignature)
+		if err != nil {
+			return nil, problem.New(problem.Invalid, "witness %d: its verifier key must be an Ed25519 cosignature/v1 key", i+1)
+		}
+		if slices.Contains(names, name) || slices.ContainsFunc(keys, func(k ed25519.PublicKey) bool { return k.Equal(key) }) {
+			return nil, problem.New(problem.Invalid, "witness %d: its name or key is used twice, or is the log's own; one party must not count as two", i+1)
+		}
+		wv, err := newCosignatureVerifier(w)
+		if err != nil {
+			return nil, err
+		}
+		names, keys, v.witnesses = append(names, name), append(keys, key), append(v.witnesses, wv)
+	}
+	v.known = note.VerifierList(append([]note.Verifier{v.log}, v.witnesses...)...)
+	return v, nil
+}
+
+// newCosignatureVerifier is for keys that parseVerifierKey has accepted.
+func newCosignatureVerifier(vkey string) (note.Verifier, error) {
+	v, err := cosignature.NewVerifierForCosignatureV1(vkey)
+	if err != nil {
+		return nil, problem.Wrap(problem.Invalid, err, "a witness's verifier key is malformed")
+	}
+	return v, nil
+}
+
+// Policy gives the policy that v enforces.
+func (v *Verifier) Policy() Policy { return v.policy }
+
+// Verify accepts a checkpoint that the log and at least the quorum of
+// witnesses signed, within MaxSkew of each other, and that is byte for byte in
+// its one form: no other signature, none twice, in the policy's order.
+func (v *Verifier) Verify(signed []byte) (Checkpoint, error) {
+	v.mu.Lock()
+	last, read := v.last, v.lastRead
+	v.mu.Unlock()
+	if last != nil && bytes.Equal(last, signed) {
+		return read, nil
+	}
+	c, err := v.verify(signed)
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	v.mu.Lock()
+	v.last, v.lastRead = bytes.Clone(signed), c
+	v.mu.Unlock()
+	return c, nil
+}
+
+// Tree reads a checkpoint of the policy's log whoever else signed it: what the
+// log claims, which without a quorum proves nothing.
+func (v *Verifier) Tree(signed []byte) (Tree, error) { return OpenTree(signed, v.log) }
+
+func (v *Verifier) verify(signed []byte) (Checkpoint, error) {
+	c, cosigned, err := v.read(signed)
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	if len(cosigned) < v.policy.Quorum {
+		return Checkpoint{}, refusal(ErrUnwitnessed, "only %d of the %d witnesses that the policy asks for have cosigned; wait for the next checkpoint", len(cosigned), v.policy.Quorum)
+	}
+	for _, s := range cosigned {
+		c.Witnesses = append(c.Witnesses, s.Name)
+		if c.Earliest.IsZero() || s.Time.Before(c.Earliest) {
+			c.Earliest = s.Time
+		}
+		if s.Time.After(c.Latest) {
+			c.Latest = s.Time
+		}
+	}
+	if c.Latest.Sub(c.Earliest) > MaxSkew {
+		return Checkpoint{}, refusal(ErrClock, "the witnesses' clocks are more than %v apart", MaxSkew)
+	}
+	return c, nil
+}
+
+// read checks everything about a checkpoint but quorum and times.
+func (v *Verifier) read(signed []byte) (Checkpoint, []Cosignature, error) {
+	if len(signed) > MaxNote {
+		return Checkpoint{}, nil, refusal(ErrAltered, "a checkpoint has at most %d bytes", MaxNote)
+	}
+	n, err := note.Open(signed, v.known)
+	if err != nil {
+		return Checkpoint{}, nil, noteRefusal(err)
+	}
+	tree, err := ParseTree(n.Text)
+	if err != nil {
+		return Checkpoint{}, nil, err
+	}
+	logLine, cosigned, err := v.signatures(n)
+	if err != nil {
+		return Checkpoint{}, nil, err
+	}
+	if tree.Origin != v.policy.Origin || logLine == "" {
+		return Checkpoint{}, nil, refusal(ErrUnknownRoots, "the checkpoint is of another log than the policy's")
+	}
+	if len(n.UnverifiedSigs) > 0 {
+		return Checkpoint{}, nil, refusal(ErrUnknownRoots, "the checkpoint carries a signature by a key that the policy does not name")
+	}
+	if !bytes.Equal(joinNote(tree, logLine, cosigned), signed) {
+		return Checkpoint{}, nil, refusal(ErrAltered, "the checkpoint is not in its one canonical form")
+	}
+	return Checkpoint{Tree: tree}, cosigned, nil
+}
+
+func joinNote(tree Tree, logLine string, cosigned []Cosignature) []byte {
+	out := append([]byte(tree.Text()), '\n')
+	out = append(out, logLine...)
+	for _, s := range cosigned {
+		out = append(out, s.Line...)
+	}
+	return out
+}
+
+// signatures gives the log's line ("" if absent) and the cosignatures in the
+// policy's order, each encoded again from its decoded bytes.
+func (v *Verifier) signatures(n *note.Note) (logLine string, cosigned []Cosignature, err error) {
+	of := func(known note.Verifier) ([]byte, bool) {
+		for _, s := range n.Sigs {
+			if s.Name == known.Name() && s.Hash == known.KeyHash() {
+				raw, err := base64.StdEncoding.DecodeString(s.Base64)
+				return raw, err == nil
+			}
+		}
+		return nil, false
+	}
+	if raw, ok := of(v.log); ok {
+		logLine = signatureLine(v.log.Name(), raw)
+	}
+	for _, w := range v.witnesses {
+		raw, ok := of(w)
+		if !ok {
+			continue
+		}
+		at, err := cosignatureTime(raw)
+		if err != nil {
+			return "", nil, err
+		}
+		cosigned = append(cosigned, Cosignature{Name: w.Name(), Time: at, Line: signatureLine(w.Name(), raw)})
+	}
+	return logLine, cosigned, nil
+}
+
+// maxUnix is the last second of the year 9999: beyond it times do not compare as expected.
+const maxUnix = 253402300799
+
+// cosignatureTime reads keyhash[4] ‖ time[8] ‖ signature[64].
+func cosignatureTime(raw []byte) (time.Time, error) {
+	if len(raw) != 4+8+ed25519.SignatureSize {
+		return time.Time{}, refusal(ErrAltered, "a cosignature has the wrong length")
+	}
+	sec := binary.BigEndian.Uint64(raw[4:])
+	if sec == 0 || sec > maxUnix {
+		return time.Time{}, refusal(ErrClock, "a cosignature's time is out of range")
+	}
+	return time.Unix(int64(sec), 0).UTC(), nil
+}
+
+// Cosignature verifies one witness's signature line on a checkpoint. It is how
+// a log judges what a witness answered.
+func (v *Verifier) Cosignature(text string, line string) (Cosignature, error) {
+	n, err := note.Open([]byte(text+"\n"+line), note.VerifierList(v.witnesses...))
+	if err != nil {
+		return Cosignature{}, noteRefusal(err)
+	}
+	_, cosigned, err := v.signatures(n)
+	if err != nil {
+		return Cosignature{}, err
+	}
+	if len(cosigned) != 1 || cosigned[0].Line != line {
+		return Cosignature{}, refusal(ErrAltered, "the cosignature is not in its one canonical form")
+	}
+	return cosigned[0], nil
+}
+
+// Assemble makes the checkpoint to publish from the one that the log signed
+// and cosignatures from Cosignature: of all sets whose times lie within
+// MaxSkew it takes the largest (the latest of these), so that one witness with
+// a wrong clock cannot spoil a quorum, and verifies the result.
+func (v *Verifier) Assemble(signed []byte, cosigned []Cosignature) ([]byte, Checkpoint, error) {
+	text, logLine, ok := splitNote(signed)
+	if !ok {
+		return nil, Checkpoint{}, refusal(ErrAltered, "the checkpoint is not a signed note")
+	}
+	out := fmt.Appendf(nil, "%s\n%s", text, logLine)
+	chosen := largestWindow(cosigned)
+	for _, w := range v.witnesses {
+		if i := slices.IndexFunc(chosen, func(s Cosignature) bool { return s.Name == w.Name() }); i >= 0 {
+			out = append(out, chosen[i].Line...)
+		}
+	}
+	c, err := v.Verify(out)
+	if err != nil {
+		return nil, Checkpoint{}, err
+	}
+	return out, c, nil
+}
+
+func largestWindow(cosigned []Cosignature) []Cosignature {
+	sorted := slices.Clone(cosigned)
+	slices.SortStableFunc(sorted, func(a, b Cosignature) int { return a.Time.Compare(b.Time) })
+	var best []Cosignature
+	for from, to := 0, 0; to < len(sorted); to++ {
+		for sorted[to].Time.Sub(sorted[from].Time) > MaxSkew {
+			from++
+		}
+		if to+1-from >= len(best) {
+			best = sorted[from : to+1]
+		}
+	}
+	return best
+}
+
+// CheckInclusion verifies a Merkle path: leaf stands at index in the tree.
+func (t Tree) CheckInclusion(leaf tlog.Hash, index int64, path []tlog.Hash) error {
+	if index < 0 || index >= t.Size {
+		return refusal(ErrUnwitnessed, "the checkpoint is older than the entry; fetch a newer proof")
+	}
+	if tlog.CheckRecord(path, t.Size, t.Root, index, leaf) != nil {
+		return refusal(ErrAltered, "the proof does not lead from this entry to the checkpoint's root")
+	}
+	return nil
+}
+
+// CheckConsistency verifies that t continues old: whatever old contained, t
+// contains at the same place.
+func (t Tree) CheckConsistency(old Tree, path []tlog.Hash) error {
+	if old.Origin != t.Origin || old.Size > t.Size || old.Size == 0 && (len(path) > 0 || old.Root != emptyRoot) {
+		return refusal(ErrAltered, "the newer checkpoint does not continue the older one")
+	}
+	if old.Size == 0 {
+		return nil
+	}
+	if old.Size == t.Size && (old.Root != t.Root || len(path) > 0) || tlog.CheckTree(path, t.Size, t.Root, old.Size, old.Root) != nil {
+		return refusal(ErrAltered, "the newer checkpoint does not continue the older one")
+	}
+	return nil
+}
