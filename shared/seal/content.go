@@ -185,12 +185,13 @@ func (d *Decryptor) OpenSegment(dst []byte, index uint64, last bool, ciphertext 
 // Source gives ranges of packs, from a mirror or a bundle.
 type Source interface {
 	// ReadPack fills dst from offset of pack number, or fails. It need not be
-	// trusted: every segment is authenticated.
+	// trusted: every segment is authenticated. It may be called from several
+	// goroutines.
 	ReadPack(number uint64, offset uint32, dst []byte) error
 }
 
-// Content reads one recording's plaintext from a Source in constant memory: one
-// segment, whatever its length. It is an io.ReaderAt (safe for concurrent use)
+// Content reads one recording's plaintext from a Source in constant memory:
+// about 2 MiB at most, whatever its length. It is an io.ReaderAt (safe for concurrent use)
 // and an io.WriterTo.
 type Content struct {
 	places Places
@@ -250,22 +251,69 @@ func (c *Content) ReadAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
-// WriteTo writes the whole plaintext, an empty recording's one segment checked too.
+// readAhead is how many segments WriteTo fetches and opens at once. Handing
+// single segments between two cores costs more than it gains.
+const readAhead = 16
+
+// WriteTo writes the whole plaintext, an empty recording's one segment checked
+// too. The next segments are fetched and opened while w takes those before.
 func (c *Content) WriteTo(w io.Writer) (int64, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	opened := make(chan opening)
+	free := make(chan []byte, 2)
+	stop := make(chan struct{})
+	var ahead sync.WaitGroup
+	ahead.Go(func() { c.openAhead(opened, free, stop) })
+	defer ahead.Wait() // no goroutine and no use of the Source outlives the call
+	defer close(stop)
+	for range cap(free) {
+		free <- make([]byte, min(c.sealed, readAhead*SealedSegmentSize))
+	}
 	var n int64
-	for i := int64(0); i < c.segments(); i++ {
-		if err := c.load(i); err != nil {
-			return n, err
+	for range (c.segments() + readAhead - 1) / readAhead {
+		o := <-opened
+		for _, plain := range o.plain {
+			k, err := w.Write(plain)
+			n += int64(k)
+			if err != nil {
+				return n, err
+			}
 		}
-		k, err := w.Write(c.plain)
-		n += int64(k)
-		if err != nil {
-			return n, err
+		if o.err != nil {
+			return n, o.err
 		}
+		free <- o.buf
 	}
 	return n, nil
+}
+
+// opening is up to readAhead segments, and why there are no more.
+type opening struct {
+	buf   []byte
+	plain [][]byte
+	err   error
+}
+
+// openAhead opens all segments in order, into buffers from free, until the last,
+// a failure, or stop.
+func (c *Content) openAhead(opened chan<- opening, free <-chan []byte, stop <-chan struct{}) {
+	d := Decryptor{c.open.segmentCipher} // a nonce of its own; the cipher has no state
+	for first := int64(0); first < c.segments(); first += readAhead {
+		var o opening
+		select {
+		case o.buf = <-free:
+		case <-stop:
+			return
+		}
+		o.plain, o.err = c.openRange(&d, o.buf, first, min(readAhead, c.segments()-first))
+		select {
+		case opened <- o:
+		case <-stop:
+			return
+		}
+		if o.err != nil {
+			return
+		}
+	}
 }
 
 // WriteVerified writes the whole plaintext and then checks it against the keyed
@@ -292,17 +340,31 @@ func (c *Content) load(i int64) error {
 		return nil
 	}
 	c.cached = -1 // the buffer is about to change: on failure nothing is cached
-	start := i * SealedSegmentSize
-	buf := c.buf[:min(SealedSegmentSize, c.sealed-start)]
-	if err := c.fetch(buf, start); err != nil {
-		return err
-	}
-	plain, err := c.open.OpenSegment(buf[:0], uint64(i), i == c.segments()-1, buf)
+	plain, err := c.openRange(c.open, c.buf, i, 1)
 	if err != nil {
 		return err
 	}
-	c.plain, c.cached = plain, i
+	c.plain, c.cached = plain[0], i
 	return nil
+}
+
+// openRange fetches count segments from first into buf and opens each in place.
+// On failure it gives those before the bad one.
+func (c *Content) openRange(d *Decryptor, buf []byte, first, count int64) (out [][]byte, err error) {
+	start := first * SealedSegmentSize
+	buf = buf[:min(count*SealedSegmentSize, c.sealed-start)]
+	if err := c.fetch(buf, start); err != nil {
+		return nil, err
+	}
+	for i := first; i < first+count; i++ {
+		n := min(SealedSegmentSize, len(buf))
+		plain, err := d.OpenSegment(buf[:0], uint64(i), i == c.segments()-1, buf[:n:n])
+		if err != nil {
+			return out, err
+		}
+		out, buf = append(out, plain), buf[n:]
+	}
+	return out, nil
 }
 
 // fetch fills dst with ciphertext from offset at, across places.

@@ -70,19 +70,28 @@ func newWorld(tb testing.TB) *world {
 	return w
 }
 
-// sealAll is the collector's loop in small.
+// sealAll seals the contents and keeps every pack.
 func (w *world) sealAll(b *Batch, builder *Builder) {
-	number := uint64(41)
-	check(builder.Start(number))
-	check(builder.Hold(8192))
-	turn := func() {
-		p := must(builder.Finish())
+	w.sealInto(b, builder, func(p Pack) {
 		p.Bytes = bytes.Clone(p.Bytes)
-		w.packs[number] = p
+		w.packs[p.Number] = p
+		w.last = p.Number
+	})
+}
+
+// sealInto is the collector's loop in small.
+func (w *world) sealInto(b *Batch, builder *Builder, keep func(Pack)) {
+	const descriptorRoom = 600_000
+	hold := min(descriptorRoom, len(w.contents)*700+2048)
+	number := uint64(41)
+	turn := func() {
+		keep(must(builder.Finish()))
 		number++
 		check(builder.Start(number))
-		check(builder.Hold(8192))
+		check(builder.Hold(hold))
 	}
+	check(builder.Start(number))
+	check(builder.Hold(hold))
 	var descriptors []Descriptor
 	for i, content := range w.contents {
 		r := must(b.Recording())
@@ -103,7 +112,7 @@ func (w *world) sealAll(b *Batch, builder *Builder) {
 	w.signed = must(b.Sign(w.priv, Statement{}, descriptors))
 	run := must(builder.AppendWhole(w.signed.Area))
 	check(builder.AddSlot(w.find.PublicKey(), must(w.signed.Slot(run))))
-	w.packs[number], w.last = must(builder.Finish()), number
+	keep(must(builder.Finish()))
 }
 
 func check(err error) {

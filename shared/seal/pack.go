@@ -224,7 +224,7 @@ func (b *Builder) Finish() (Pack, error) {
 		return Pack{}, notOpen()
 	}
 	for ; b.slots < b.g.Slots; b.slots++ {
-		empty, err := EmptySlot(b.number, b.slots)
+		empty, err := EmptySlot()
 		if err != nil {
 			return Pack{}, err
 		}
