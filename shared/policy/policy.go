@@ -1,0 +1,313 @@
+// Package policy decides who may do what, from Cedar policies in policies.cedar
+// under the schema beside it.
+//
+// It promises a pure decision: no I/O, no clock, the same answer for the same
+// question. Nothing is allowed that no permit allows; a forbid wins; any error
+// while a policy is evaluated is a refusal, whatever the others say, because
+// Cedar skips a forbid that errs and would otherwise open where it is broken.
+// An attribute that is missing matches nothing.
+//
+// It trusts its caller for facts: that the person's enrolment was verified,
+// that each approval's signature, hash of the request and place in the log were
+// verified, that InForce and InTime were computed by the witnesses' time. It
+// trusts nobody for rights: whether an approver may approve is decided here.
+//
+// Why each policy is there, and its source in law, stands beside it (@why).
+package policy
+
+import (
+	_ "embed"
+	"fmt"
+	"slices"
+
+	"github.com/cedar-policy/cedar-go"
+	"github.com/cedar-policy/cedar-go/types"
+)
+
+//go:embed policies.cedar
+var policyText []byte
+
+//go:embed schema.cedarschema
+var schemaText []byte
+
+// Action is something that a keyholder is asked to do.
+type Action string
+
+// The actions.
+const (
+	AdmitOrder     Action = "admitOrder"
+	AskIndex       Action = "askIndex"
+	AskContent     Action = "askContent"
+	Approve        Action = "approve"
+	Deny           Action = "deny"
+	ReleaseIndex   Action = "releaseIndex"
+	ReleaseContent Action = "releaseContent"
+	ReadLog        Action = "readLog"
+	Enrol          Action = "enrol"
+	SuspendPerson  Action = "suspendPerson"
+	FileNote       Action = "fileNote"
+	AskUnits       Action = "askUnits"
+	AskStatus      Action = "askStatus"
+)
+
+// Actions lists all of them.
+func Actions() []Action {
+	return []Action{AdmitOrder, AskIndex, AskContent, Approve, Deny, ReleaseIndex, ReleaseContent, ReadLog, Enrol, SuspendPerson, FileNote, AskUnits, AskStatus}
+}
+
+// Person is an enrolled person or machine. Empty attributes match nothing.
+type Person struct {
+	ID         string   // key id; required
+	Roles      []string // of record.Role
+	PoliceUnit string
+	Court      string
+	Clearance  string // a level's name, see Level
+	Suspended  bool
+}
+
+// Resource is what the question is about: an order chain, and for asking,
+// deciding and releasing a unit of it.
+type Resource struct {
+	Court          string
+	PoliceUnit     string
+	Compartment    string // main or privileged
+	Classification string // a level's name; unknown or empty refuses
+	InForce        bool   // the chain is in force now, for opening
+}
+
+// Question is one question. What an action does not need is ignored.
+type Question struct {
+	Action    Action
+	By        Person
+	Resource  Resource
+	Purpose   string   // asking, releasing: what the request is for; empty refuses
+	InTime    bool     // asking, releasing: before the request's expiry and the access end
+	Requester Person   // approving, denying: who asked
+	Approvals []Person // releasing: who approved, each approval verified
+	Subject   Person   // enrolling, suspending: who is enrolled or suspended
+}
+
+// Decision is the answer.
+type Decision struct {
+	Allowed bool
+	Reasons []string // ids of the policies that decided, sorted; empty when no permit matched
+	Tells   []string // what a refused person may be told, one per forbid that has something to tell
+	// Needed lists, for an allowed ask, the roles of which one must approve
+	// before the release; empty: none is needed.
+	Needed []string
+}
+
+// levels orders the classifications; the Spanish names of the same levels are
+// difusión limitada, confidencial, reservado and secreto (treaty BOE-A-2023-2250 art. 4).
+var levels = []string{"unclassified", "restricted", "confidential", "secret", "top-secret"}
+
+// Level gives the rank of a classification or clearance, 0 for unclassified.
+func Level(name string) (rank int, known bool) {
+	i := slices.Index(levels, name)
+	return i, i >= 0
+}
+
+// Levels lists the classifications, lowest first.
+func Levels() []string { return slices.Clone(levels) }
+
+// Decide answers q.
+func Decide(q Question) Decision { return embedded.decide(q) }
+
+// set is the loaded policies.
+type set struct {
+	policies *cedar.PolicySet
+	tell     map[string]string
+}
+
+// embedded is loaded once; a file that does not load stops every program at
+// start, because running without policies is not an option.
+var embedded = mustLoad(policyText)
+
+func mustLoad(text []byte) *set {
+	s, err := load(text)
+	if err != nil {
+		panic("embedded policies: " + err.Error())
+	}
+	return s
+}
+
+// load adds each policy under its own @id: Cedar's ids are positions otherwise,
+// and a decision in the log would change its meaning with the next edit.
+func load(text []byte) (*set, error) {
+	list, err := cedar.NewPolicyListFromBytes("policies.cedar", text)
+	if err != nil {
+		return nil, err
+	}
+	s := &set{policies: cedar.NewPolicySet(), tell: map[string]string{}}
+	for _, p := range list {
+		id, why := string(p.Annotations()["id"]), p.Annotations()["why"]
+		if id == "" || why == "" {
+			return nil, fmt.Errorf("the policy at line %d has no @id or no @why", p.Position().Line)
+		}
+		if !s.policies.Add(cedar.PolicyID(id), p) {
+			return nil, fmt.Errorf("two policies have the id %s", id)
+		}
+		if tell := p.Annotations()["tell"]; tell != "" {
+			s.tell[id] = string(tell)
+		}
+	}
+	if len(list) == 0 {
+		return nil, fmt.Errorf("no policies")
+	}
+	return s, nil
+}
+
+func (s *set) decide(q Question) Decision {
+	d := s.authorize(q, s.counted(q))
+	if d.Allowed && (q.Action == AskIndex || q.Action == AskContent) {
+		d.Needed = s.needed(q)
+	}
+	return d
+}
+
+// counted keeps the approvals of people who may approve this very request; the
+// requester's own is kept too, for the policy that refuses it by name.
+func (s *set) counted(q Question) []Person {
+	var list []Person
+	for _, by := range q.Approvals {
+		ask := Question{Action: Approve, By: by, Resource: q.Resource, Requester: q.By}
+		if by.ID == q.By.ID || s.authorize(ask, nil).Allowed {
+			list = append(list, by)
+		}
+	}
+	return list
+}
+
+// needed tries the release with each kind of approval that there is.
+func (s *set) needed(q Question) []string {
+	q.Action = map[Action]Action{AskIndex: ReleaseIndex, AskContent: ReleaseContent}[q.Action]
+	if s.authorize(q, nil).Allowed {
+		return nil
+	}
+	var roles []string
+	for _, role := range []string{"supervisor", "clerk", "judge"} {
+		approver := Person{ID: "another person", Roles: []string{role}, PoliceUnit: q.Resource.PoliceUnit, Court: q.Resource.Court, Clearance: q.Resource.Classification}
+		q.Approvals = []Person{approver}
+		if s.authorize(q, s.counted(q)).Allowed {
+			roles = append(roles, role)
+		}
+	}
+	return roles
+}
+
+func (s *set) authorize(q Question, approvals []Person) Decision {
+	if q.By.ID == "" {
+		return Decision{Reasons: []string{"no-id"}}
+	}
+	request, entities := express(q, approvals)
+	answer, diagnostic := cedar.Authorize(s.policies, entities, request)
+	var d Decision
+	for _, e := range diagnostic.Errors {
+		d.Reasons = append(d.Reasons, "error:"+string(e.PolicyID))
+	}
+	d.Allowed = answer == cedar.Allow && len(diagnostic.Errors) == 0
+	for _, r := range diagnostic.Reasons {
+		id := string(r.PolicyID)
+		if answer == cedar.Allow && !d.Allowed {
+			break // a permit is no reason for a refusal
+		}
+		d.Reasons = append(d.Reasons, id)
+		if tell := s.tell[id]; tell != "" && !d.Allowed {
+			d.Tells = append(d.Tells, tell)
+		}
+	}
+	slices.Sort(d.Reasons)
+	slices.Sort(d.Tells)
+	return d
+}
+
+// express puts a question into Cedar's terms.
+func express(q Question, approvals []Person) (cedar.Request, types.EntityMap) {
+	entities := types.EntityMap{}
+	principal := addPerson(entities, q.By)
+	request := cedar.Request{Principal: principal, Action: cedar.NewEntityUID("Action", cedar.String(q.Action)), Context: cedar.NewRecord(nil)}
+	asking := cedar.RecordMap{"purposeGiven": cedar.Boolean(q.Purpose != ""), "inTime": cedar.Boolean(q.InTime)}
+	switch q.Action {
+	case Enrol, SuspendPerson:
+		request.Resource = addPerson(entities, q.Subject)
+		return request, entities
+	case AskIndex, AskContent:
+		request.Context = cedar.NewRecord(asking)
+	case ReleaseIndex, ReleaseContent:
+		addApprovals(asking, entities, approvals)
+		request.Context = cedar.NewRecord(asking)
+	case Approve, Deny:
+		request.Context = cedar.NewRecord(cedar.RecordMap{"requester": addPerson(entities, q.Requester)})
+	default:
+		request.Resource = add(entities, "Chain", "chain", attributes(q.Resource, false))
+		return request, entities
+	}
+	request.Resource = add(entities, "Unit", "unit", attributes(q.Resource, true))
+	return request, entities
+}
+
+// addPerson adds a person unless it is there: the first, which is who asks, stands.
+func addPerson(entities types.EntityMap, p Person) cedar.EntityUID {
+	uid := cedar.NewEntityUID("Principal", cedar.String(p.ID))
+	if _, there := entities[uid]; there || p.ID == "" {
+		return uid
+	}
+	roles := make([]cedar.Value, 0, len(p.Roles))
+	for _, r := range p.Roles {
+		roles = append(roles, cedar.String(r))
+	}
+	attrs := cedar.RecordMap{"roles": cedar.NewSet(roles...), "suspended": cedar.Boolean(p.Suspended)}
+	optional(attrs, "policeUnit", p.PoliceUnit)
+	optional(attrs, "court", p.Court)
+	level(attrs, "clearance", p.Clearance)
+	return add(entities, "Principal", p.ID, attrs)
+}
+
+func attributes(r Resource, unit bool) cedar.RecordMap {
+	attrs := cedar.RecordMap{}
+	optional(attrs, "court", r.Court)
+	optional(attrs, "policeUnit", r.PoliceUnit)
+	if unit {
+		optional(attrs, "compartment", r.Compartment)
+		level(attrs, "classification", r.Classification)
+		attrs["inForce"] = cedar.Boolean(r.InForce)
+	}
+	return attrs
+}
+
+func addApprovals(context cedar.RecordMap, entities types.EntityMap, approvals []Person) {
+	var approvers []cedar.Value
+	of := map[string][]cedar.Value{}
+	for _, p := range approvals {
+		approvers = append(approvers, addPerson(entities, p))
+		for _, role := range p.Roles {
+			office := p.Court
+			if role == "supervisor" {
+				office = p.PoliceUnit
+			}
+			of[role] = append(of[role], cedar.String(office))
+		}
+	}
+	context["approvers"] = cedar.NewSet(approvers...)
+	context["supervisors"] = cedar.NewSet(of["supervisor"]...)
+	context["judges"] = cedar.NewSet(of["judge"]...)
+	context["clerks"] = cedar.NewSet(of["clerk"]...)
+}
+
+func add(entities types.EntityMap, kind cedar.EntityType, id string, attrs cedar.RecordMap) cedar.EntityUID {
+	uid := cedar.NewEntityUID(kind, cedar.String(id))
+	entities[uid] = cedar.Entity{UID: uid, Attributes: cedar.NewRecord(attrs)}
+	return uid
+}
+
+func optional(attrs cedar.RecordMap, name cedar.String, value string) {
+	if value != "" {
+		attrs[name] = cedar.String(value)
+	}
+}
+
+func level(attrs cedar.RecordMap, name cedar.String, value string) {
+	if rank, known := Level(value); known {
+		attrs[name] = cedar.Long(rank)
+	}
+}
