@@ -17,7 +17,7 @@ type Event struct {
 	Kind     EventKind      `json:"kind"`              //
 	Number   int64          `json:"number"`            // 1, 2, 3 … per author and case
 	Previous Digest         `json:"previous,omitzero"` // SHA-256 of the previous event's bytes
-	Time     time.Time      `json:"time"`              // the author's clock; the log's time is the witnesses'
+	Time     time.Time      `json:"time,omitzero"`     // the author's clock; the log's time is the witnesses'
 }
 
 // EventKind names an act.

@@ -14,18 +14,24 @@ const MaxRecordings = 500
 
 // Request asks for halves. It is a statement of TypeRequest by a reader.
 type Request struct {
-	Audience       Digest    `json:"aud"`
-	Chain          Digest    `json:"chain"`
-	Class          string    `json:"class"` // index or content
-	Classification string    `json:"classification"`
-	Compartment    string    `json:"compartment"`
-	Expires        time.Time `json:"exp"`
-	Issued         time.Time `json:"iat"`
-	Key            []byte    `json:"key"` // X-Wing public key, 1216 bytes, fresh per request
-	Nonce          ID        `json:"nonce"`
-	Purpose        string    `json:"purpose"`
-	Recordings     []ID      `json:"recordings,omitempty"` // absent: the whole unit
-	Week           string    `json:"week"`                 // ISO week, as 2026-W47
+	Audience       Digest      `json:"aud"`
+	Chain          Digest      `json:"chain"`
+	Class          string      `json:"class"` // index or content
+	Classification string      `json:"classification"`
+	Compartment    string      `json:"compartment"`
+	Expires        time.Time   `json:"exp"`
+	Issued         time.Time   `json:"iat"`
+	Key            []byte      `json:"key"` // X-Wing public key, 1216 bytes, fresh per request
+	Nonce          ID          `json:"nonce"`
+	Purpose        string      `json:"purpose"`
+	Recordings     []Reference `json:"recordings,omitempty"` // absent: the whole unit
+	Week           string      `json:"week"`                 // ISO week, as 2026-W47
+}
+
+// Reference names a recording and the batch that holds it.
+type Reference struct {
+	Batch     ID `json:"batch"`
+	Recording ID `json:"recording"`
 }
 
 // Validate checks form and limits. Errors: problem.Invalid.
@@ -46,11 +52,11 @@ func (r *Request) Validate() error {
 		return problem.New(problem.Invalid, "a request names at most %d recordings; ask for the whole unit instead", MaxRecordings)
 	}
 	seen := map[ID]bool{}
-	for _, id := range r.Recordings {
-		if seen[id] {
+	for _, ref := range r.Recordings {
+		if seen[ref.Recording] {
 			return problem.New(problem.Invalid, "a request names each recording once")
 		}
-		seen[id] = true
+		seen[ref.Recording] = true
 	}
 	for _, s := range []string{r.Class, r.Classification, r.Compartment, r.Week} {
 		if err := CheckName(s); err != nil {

@@ -1,0 +1,351 @@
+// Package keyholder is what court and custodian each run: it admits orders, makes unit keys, files
+// batch notes, takes requests and approvals, and hands over its half of a key.
+//
+// It promises that a half leaves only for a request that is logged, included under a
+// witnessed checkpoint, made by a person whom policy allows, under an order chain that both
+// keyholders hold in force at the witnesses' time (design, "What may never happen", 2). Both
+// keyholders run this same code and share nothing else: each verifies every signature,
+// proof and status itself.
+//
+// It trusts its own root (package keys), its own clock within five minutes of the witnesses', and the
+// keys that the pinned trust file names. It does not trust the vault, the other keyholder's
+// word beyond its signed status, its own storage vendor (rows are sealed), or any caller.
+//
+// # Rows
+//
+// Rows are sealed (store/sealed): a storage vendor sees boxes. Their names:
+//
+//	trust                      the trust file in force and its hash
+//	signer                     seed of the online signing key
+//	roster                     every enrolled key, its enrolment's hash, the suspended set
+//	person/<key>               an enrolment (joint statement)
+//	chains                     list of order chains
+//	chain/<chain>              members of an order chain, as signed
+//	units/<chain>              list of the chain's units
+//	unit/<unit>                a unit's public keys, place of its seed in the ring, count of its batches
+//	ring/head, ring/page/<n>   the shred ring (see ring.go)
+//	batch/<batch>              a batch note
+//	batchof/<unit>/<n>         batch number n of a unit, by order of filing
+//	author/<unit>/<collector>  the collector's last batch of a unit
+//	request/<hash>             a request, its approvals, their log openings
+//	requests/<n>, requests     the inbox in order of arrival, its counter
+//	nonce/<author>/<nonce>     statements seen (replay), until they expire
+//	journal/<case>             number, last event and posted mark of a case's journal
+//	event/<case>/<n>           an event and its opening
+package keyholder
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"arca.example/arca/shared/keys"
+	"arca.example/arca/shared/law"
+	"arca.example/arca/shared/ledger"
+	"arca.example/arca/shared/problem"
+	"arca.example/arca/shared/record"
+	"arca.example/arca/shared/seal"
+	"arca.example/arca/shared/store"
+	"arca.example/arca/shared/store/sealed"
+)
+
+// Log is the vault's log as a keyholder needs it.
+type Log interface {
+	// Add hands over entries; it returns once they are durable at the vault. Adding twice equals once.
+	Add(ctx context.Context, entries ...ledger.Entry) error
+	// Proof gives the tlog-proof of an entry under the newest cosigned checkpoint;
+	// problem.Conflict while the entry is not yet under one.
+	Proof(ctx context.Context, entry ledger.Entry) ([]byte, error)
+}
+
+// Peer is the other keyholder.
+type Peer interface {
+	// Status gives its signed status of a chain over a nonce.
+	Status(ctx context.Context, chain record.Digest, nonce record.ID) (string, error)
+	// UnitKeys gives its signed unit keys of a chain.
+	UnitKeys(ctx context.Context, chain record.Digest) ([]string, error)
+}
+
+// Config is what a keyholder is given at start.
+type Config struct {
+	Party       seal.Role // court or custodian
+	Rows        store.Rows
+	Roots       keys.Roots
+	Log         Log           // nil until a trust file exists is allowed; see Connect
+	Peer        Peer          //
+	Fingerprint record.Digest // pin of the first trust file; zero refuses to take one
+	Now         func() time.Time
+	Invoke      func(ctx context.Context) error // makes the units function run soon; may be nil
+}
+
+// Keyholder is one side. Safe for concurrent use.
+type Keyholder struct {
+	cfg  Config
+	rows store.Rows // sealed
+
+	signer *record.Signer
+
+	mu         sync.Mutex
+	trust      *record.Trust // verified once per process
+	trustJoint record.Joint
+	verifies   *ledger.Verifier
+	enrolments map[record.Digest]record.Enrolment // verified joints, by the hash of their signatures
+	members    map[record.Digest]law.Member       // verified chain members, by the hash of the whole statement
+}
+
+// Names of the roots: base seals rows and the signing key, ringRoot seals the shred ring's pages.
+const (
+	baseRoot = "base"
+	ringRoot = "ring-1"
+)
+
+// rowKeyName is the one row that is not sealed by the row key: it holds the row key, sealed by the base root.
+const rowKeyName = "row-key"
+
+// Open unwraps the row key and the signing key, making both on first use.
+func Open(ctx context.Context, cfg Config) (*Keyholder, error) {
+	k := &Keyholder{cfg: cfg, enrolments: map[record.Digest]record.Enrolment{}, members: map[record.Digest]law.Member{}}
+	rowKey, err := k.openRowKey(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open row key: %w", err)
+	}
+	k.rows = sealed.New(cfg.Rows, rowKey)
+	if k.signer, err = k.openSigner(ctx); err != nil {
+		return nil, fmt.Errorf("open signing key: %w", err)
+	}
+	return k, nil
+}
+
+// openRowKey reads or makes the key that seals rows. Two first starts at once agree, because
+// the row is written only if it is new and read again otherwise.
+func (k *Keyholder) openRowKey(ctx context.Context) ([32]byte, error) {
+	root, err := keys.OpenOrCreate(ctx, k.cfg.Roots, baseRoot)
+	if err != nil {
+		return [32]byte{}, err
+	}
+	aad := []byte("arca/v1/row-key/" + string(k.cfg.Party))
+	for range 3 {
+		found, err := k.cfg.Rows.Get(ctx, rowKeyName)
+		if err != nil {
+			return [32]byte{}, err
+		}
+		if row, ok := found[rowKeyName]; ok {
+			plain, err := root.Unwrap(ctx, aad, row.Value)
+			if err != nil || len(plain) != 32 {
+				return [32]byte{}, problem.Wrap(problem.Unavailable, err, "the row key does not open with this root; restore the root that belongs to these rows")
+			}
+			return [32]byte(plain), nil
+		}
+		wrapped, err := root.Wrap(ctx, aad, random(32))
+		if err != nil {
+			return [32]byte{}, err
+		}
+		err = k.cfg.Rows.Commit(ctx, store.Write{Op: store.Put, Key: rowKeyName, Value: wrapped})
+		if err != nil && problem.KindOf(err) != problem.Conflict {
+			return [32]byte{}, err
+		}
+	}
+	return [32]byte{}, problem.New(problem.Unavailable, "the row key cannot be written; try again")
+}
+
+func (k *Keyholder) openSigner(ctx context.Context) (*record.Signer, error) {
+	err := k.update(ctx, func(c *change) error {
+		var seed []byte
+		if found, err := c.load("signer", &seed); err != nil || found {
+			return err
+		}
+		return c.put("signer", random(32))
+	})
+	if err != nil {
+		return nil, err
+	}
+	var seed []byte
+	if _, err := k.read(ctx, "signer", &seed); err != nil {
+		return nil, err
+	}
+	return record.SignerFromSeed(seed)
+}
+
+// Online is the keyholder's own public key, which the trust file names.
+func (k *Keyholder) Online() record.PublicKey { return k.signer.Public() }
+
+// Signer signs the keyholder's calls to the vault and to the other keyholder.
+func (k *Keyholder) Signer() *record.Signer { return k.signer }
+
+// Party is court or custodian.
+func (k *Keyholder) Party() seal.Role { return k.cfg.Party }
+
+func (k *Keyholder) other() seal.Role {
+	if k.cfg.Party == seal.Court {
+		return seal.Custodian
+	}
+	return seal.Court
+}
+
+func (k *Keyholder) now() time.Time { return record.Second(k.cfg.Now()) }
+
+// random gives n bytes from the system's generator, which does not fail (crypto/rand).
+func random(n int) []byte {
+	b := make([]byte, n)
+	_, _ = io.ReadFull(rand.Reader, b)
+	return b
+}
+
+// change collects one transaction: what was read, at which version, and what is to be written. Every row that
+// is written was read first, so every write is conditional on what was seen.
+type change struct {
+	k      *Keyholder
+	ctx    context.Context
+	seen   map[string]store.Row
+	writes map[string]store.Write
+	cases  []record.Digest // journals that this change appended to
+}
+
+// update runs f and commits what it wrote, again from the start when another writer was first.
+// Commit point: after the Commit in here the change exists.
+func (k *Keyholder) update(ctx context.Context, f func(*change) error) error {
+	for attempt := range 10 {
+		c := &change{k: k, ctx: ctx, seen: map[string]store.Row{}, writes: map[string]store.Write{}}
+		if err := f(c); err != nil {
+			return err
+		}
+		if len(c.writes) == 0 {
+			return nil
+		}
+		err := k.rows.Commit(ctx, c.list()...)
+		if err == nil || problem.KindOf(err) != problem.Conflict {
+			return err
+		}
+		pause(ctx, attempt)
+	}
+	return problem.New(problem.Unavailable, "many writers are at work on the same record; try again")
+}
+
+func (c *change) list() []store.Write {
+	var list []store.Write
+	for _, w := range c.writes {
+		list = append(list, w)
+	}
+	return list
+}
+
+// pause waits a little longer at each attempt, with jitter so that two writers do not march in step.
+func pause(ctx context.Context, attempt int) {
+	wait := time.Duration(1+int(random(1)[0])%(4<<min(attempt, 6))) * time.Millisecond
+	select {
+	case <-ctx.Done():
+	case <-time.After(wait):
+	}
+}
+
+// load reads a row's value, seeing the writes of this change.
+func (c *change) load(name string, v any) (bool, error) {
+	if w, ok := c.writes[name]; ok && w.Op == store.Put {
+		return true, unmarshalRow(w.Value, v)
+	}
+	row, ok := c.seen[name]
+	if !ok {
+		found, err := c.k.rows.Get(c.ctx, name)
+		if err != nil {
+			return false, err
+		}
+		row = found[name]
+		row.Key = name
+		c.seen[name] = row
+	}
+	if row.Version == 0 {
+		return false, nil
+	}
+	return true, unmarshalRow(row.Value, v)
+}
+
+// put stores v under a name that load has seen, or that must be new.
+func (c *change) put(name string, v any) error {
+	value, err := record.Marshal(v)
+	if err != nil {
+		return err
+	}
+	c.writes[name] = store.Write{Op: store.Put, Key: name, Value: value, Version: c.seen[name].Version}
+	return nil
+}
+
+// loadBytes is load for a row that holds bytes of its own format; nil if there is none.
+func (c *change) loadBytes(name string) ([]byte, error) {
+	rows, err := c.k.rows.Get(c.ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	c.seen[name] = rows[name]
+	return rows[name].Value, nil
+}
+
+// putBytes is put for such a row.
+func (c *change) putBytes(name string, value []byte) {
+	c.writes[name] = store.Write{Op: store.Put, Key: name, Value: value, Version: c.seen[name].Version}
+}
+
+// putUntil is put for a row that may vanish after a time.
+func (c *change) putUntil(name string, v any, expires time.Time) error {
+	err := c.put(name, v)
+	w := c.writes[name]
+	w.Expires = expires
+	c.writes[name] = w
+	return err
+}
+
+// require makes the change fail if a row that load has seen is changed by anyone before the commit.
+func (c *change) require(name string) {
+	if _, ok := c.writes[name]; !ok {
+		c.writes[name] = store.Write{Op: store.Check, Key: name, Version: c.seen[name].Version}
+	}
+}
+
+// read is load outside a change.
+func (k *Keyholder) read(ctx context.Context, name string, v any) (bool, error) {
+	found, err := k.rows.Get(ctx, name)
+	if err != nil {
+		return false, err
+	}
+	row, ok := found[name]
+	if !ok {
+		return false, nil
+	}
+	return true, unmarshalRow(row.Value, v)
+}
+
+// readMany is read for names of rows that must all exist, in order, any number of them.
+func readMany[T any](ctx context.Context, k *Keyholder, names []string) ([]T, error) {
+	list := make([]T, 0, len(names))
+	for len(names) > 0 {
+		n := min(len(names), store.MaxRows)
+		found, err := k.rows.Get(ctx, names[:n]...)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names[:n] {
+			row, ok := found[name]
+			if !ok {
+				return nil, problem.Wrap(problem.Internal, errors.New("a listed row is missing: "+name), "a record that must exist is missing; tell the operator: the rows need to be restored")
+			}
+			var v T
+			if err := unmarshalRow(row.Value, &v); err != nil {
+				return nil, err
+			}
+			list = append(list, v)
+		}
+		names = names[n:]
+	}
+	return list, nil
+}
+
+// unmarshalRow reads our own bytes back: what fails here is damage, not a caller's mistake.
+func unmarshalRow(value []byte, v any) error {
+	if err := record.UnmarshalStored(value, v); err != nil {
+		return problem.Wrap(problem.Internal, err, "a stored record cannot be read; tell the operator: the rows need to be restored")
+	}
+	return nil
+}

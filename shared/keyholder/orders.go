@@ -1,0 +1,293 @@
+package keyholder
+
+import (
+	"context"
+	"crypto/sha256"
+	"slices"
+	"time"
+
+	"arca.example/arca/shared/law"
+	"arca.example/arca/shared/policy"
+	"arca.example/arca/shared/problem"
+	"arca.example/arca/shared/record"
+	"arca.example/arca/shared/seal"
+)
+
+// chainRow is an order chain: its members as signed, in the order of admission.
+type chainRow struct {
+	Members []string `json:"members"`
+}
+
+func chainName(chain record.Digest) string { return "chain/" + chain.String() }
+
+const chainsName = "chains"
+
+// maxChains is how many chains the one list row has room for.
+const maxChains = 4000
+
+// Chain is the state of an order chain.
+type Chain struct {
+	law.State
+	Hash    record.Digest
+	Members []law.Member
+	Raw     []string
+}
+
+// Admit takes a member of an order chain: it verifies the judge's signature and enrolment, the statute profile and the chain's
+// rules, and puts it in force here. Admitting the same again changes nothing. After a first member the units function is asked to run.
+func (k *Keyholder) Admit(ctx context.Context, raw string) (Chain, error) {
+	trust, err := k.Trust(ctx)
+	if err != nil {
+		return Chain{}, err
+	}
+	next, err := k.openMember(ctx, trust, raw, true)
+	if err != nil {
+		return Chain{}, err
+	}
+	hash := next.Order.Chain
+	if hash.IsZero() {
+		hash = next.Hash
+	}
+	if err := k.act(ctx, func(c *change) error { return c.admit(trust, hash, next, raw) }); err != nil {
+		return Chain{}, err
+	}
+	if err := k.post(ctx, hash); err != nil {
+		return Chain{}, err
+	}
+	if k.cfg.Invoke != nil {
+		_ = k.cfg.Invoke(ctx) // the weekly schedule and the collector's own question do the same later
+	}
+	return k.chain(ctx, hash)
+}
+
+// openMember verifies a member's signature by an enrolled judge of the court that the order names. inService demands that
+// the judge still is, which matters on admission only: an order outlives its judge's term.
+func (k *Keyholder) openMember(ctx context.Context, trust Pinned, raw string, inService bool) (law.Member, error) {
+	key := record.Digest(sha256.Sum256([]byte(raw)))
+	k.mu.Lock()
+	known, ok := k.members[key]
+	k.mu.Unlock()
+	if ok && !inService {
+		return known, nil
+	}
+	peek, err := record.Peek(raw)
+	if err != nil {
+		return law.Member{}, err
+	}
+	judge, err := k.judge(ctx, trust, peek.Author, inService)
+	if err != nil {
+		return law.Member{}, err
+	}
+	var o record.Order
+	st, err := record.Open(raw, record.TypeOrder, judge.Key, &o)
+	if err != nil {
+		return law.Member{}, err
+	}
+	if err := o.Validate(); err != nil {
+		return law.Member{}, err
+	}
+	if err := trust.addressed(o.Audience); err != nil {
+		return law.Member{}, err
+	}
+	if !judge.Of(record.Judge) || judge.Court != o.Court {
+		return law.Member{}, problem.New(problem.Denied, "the order was not signed by a judge of the court that it names")
+	}
+	m := law.Member{Hash: st.Hash, Order: o}
+	k.mu.Lock()
+	k.members[key] = m
+	k.mu.Unlock()
+	return m, nil
+}
+
+func (k *Keyholder) judge(ctx context.Context, trust Pinned, id record.KeyID, inService bool) (record.Enrolment, error) {
+	if inService {
+		p, err := k.Person(ctx, id)
+		return p.Enrolment, err
+	}
+	var joint record.Joint
+	found, err := k.read(ctx, personName(id), &joint)
+	if err != nil {
+		return record.Enrolment{}, err
+	}
+	if !found {
+		return record.Enrolment{}, problem.New(problem.Denied, "the author of the order is not enrolled here")
+	}
+	e, _, err := k.enrolment(trust, joint)
+	return e, err
+}
+
+func (c *change) admit(trust Pinned, hash record.Digest, next law.Member, raw string) error {
+	var row chainRow
+	found, err := c.load(chainName(hash), &row)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(row.Members, func(m string) bool { return record.HashStatement(m) == next.Hash }) {
+		return nil
+	}
+	members, err := c.k.openMembers(c.ctx, trust, row.Members)
+	if err != nil {
+		return err
+	}
+	if _, err := law.Admit(members, next, c.k.now()); err != nil {
+		return err
+	}
+	if !found {
+		if err := c.listChain(hash); err != nil {
+			return err
+		}
+	}
+	if _, err := c.journal(hash, record.EventAdmitted, map[string]string{"kind": string(next.Order.Kind), "member": next.Hash.String(), "statement": raw}); err != nil {
+		return err
+	}
+	row.Members = append(row.Members, raw)
+	return c.put(chainName(hash), row)
+}
+
+func (c *change) listChain(hash record.Digest) error {
+	var chains []record.Digest
+	if _, err := c.load(chainsName, &chains); err != nil {
+		return err
+	}
+	if len(chains) >= maxChains {
+		return problem.New(problem.Unavailable, "this keyholder has room for %d order chains; tell the operator", maxChains)
+	}
+	return c.put(chainsName, append(chains, hash))
+}
+
+func (k *Keyholder) openMembers(ctx context.Context, trust Pinned, raws []string) ([]law.Member, error) {
+	var members []law.Member
+	for _, raw := range raws {
+		m, err := k.openMember(ctx, trust, raw, false)
+		if err != nil {
+			return nil, err
+		}
+		members = append(members, m)
+	}
+	return members, nil
+}
+
+// Chains lists every order chain admitted here.
+func (k *Keyholder) Chains(ctx context.Context) ([]record.Digest, error) {
+	var chains []record.Digest
+	_, err := k.read(ctx, chainsName, &chains)
+	return chains, err
+}
+
+// chain reads a chain and works out its state. Errors: problem.NotFound.
+func (k *Keyholder) chain(ctx context.Context, hash record.Digest) (Chain, error) {
+	trust, err := k.Trust(ctx)
+	if err != nil {
+		return Chain{}, err
+	}
+	var row chainRow
+	found, err := k.read(ctx, chainName(hash), &row)
+	if err != nil {
+		return Chain{}, err
+	}
+	if !found {
+		return Chain{}, problem.New(problem.NotFound, "no such order is in force here")
+	}
+	members, err := k.openMembers(ctx, trust, row.Members)
+	if err != nil {
+		return Chain{}, err
+	}
+	state, err := law.Read(members)
+	return Chain{State: state, Hash: hash, Members: members, Raw: row.Members}, err
+}
+
+// ShowChain gives a chain to somebody who may know of it.
+func (k *Keyholder) ShowChain(ctx context.Context, who Person, hash record.Digest) (Chain, error) {
+	state, err := k.chain(ctx, hash)
+	if err != nil {
+		return Chain{}, err
+	}
+	if !k.concerns(who, state) {
+		return Chain{}, problem.New(problem.NotFound, "no such order is in force here")
+	}
+	return state, nil
+}
+
+// concerns tells whether a chain is any of this person's or machine's business: collectors seal under all of them, court people see
+// their court's, police their unit's, auditors and custodians all.
+func (k *Keyholder) concerns(who Person, c Chain) bool {
+	e := who.Enrolment
+	switch {
+	case e.Of(record.Collector), e.Of(record.Auditor), e.Of(record.Custodian), e.Of(record.Prosecutor):
+		return true
+	case e.Of(record.Judge), e.Of(record.Clerk):
+		return e.Court == c.Court
+	case e.Of(record.Investigator), e.Of(record.Supervisor):
+		return e.PoliceUnit == c.PoliceUnit
+	}
+	return false
+}
+
+// Status answers the other keyholder or a collector over its nonce.
+func (k *Keyholder) Status(ctx context.Context, chain record.Digest, nonce record.ID) (string, error) {
+	trust, err := k.Trust(ctx)
+	if err != nil {
+		return "", err
+	}
+	s, err := k.status(ctx, trust, chain, nonce)
+	if err != nil {
+		return "", err
+	}
+	return record.Sign(k.signer, record.TypeStatus, k.now(), s)
+}
+
+func (k *Keyholder) status(ctx context.Context, trust Pinned, chain record.Digest, nonce record.ID) (record.Status, error) {
+	s := record.Status{Audience: trust.Hash, Chain: chain, Issued: k.now(), Nonce: nonce, Party: string(k.cfg.Party)}
+	var all roster
+	if _, err := k.read(ctx, "roster", &all); err != nil {
+		return s, err
+	}
+	s.Enrolled, s.Suspended = all.digests()
+	s.Destroyed = setDigest(nil) // destruction adds to this set
+	state, err := k.chain(ctx, chain)
+	if err != nil && problem.KindOf(err) == problem.NotFound {
+		s.State = "unknown"
+		return s, nil
+	}
+	if err != nil {
+		return s, err
+	}
+	s.Capture, s.AccessEnd, s.Head = state.Capture, state.AccessEnd, state.Head
+	s.Stops = setDigest(state.Stops)
+	s.State = state.Word(k.now())
+	return s, nil
+}
+
+// allowsRequest holds a request against the chain at an instant.
+func (c Chain) allowsRequest(r *record.Request, now time.Time) error {
+	if err := c.Open(now); err != nil {
+		return err
+	}
+	if r.Expires.After(c.AccessEnd) {
+		return problem.New(problem.Denied, "the request would outlast the order, whose access ends earlier; ask for a shorter time")
+	}
+	if !knownCompartment(r.Compartment) || r.Classification != c.Classification {
+		return problem.New(problem.Invalid, "the request names a compartment or classification that the order does not have")
+	}
+	return nil
+}
+
+// The actions that policy decides on.
+const (
+	approveAction = policy.Approve
+	readLogAction = policy.ReadLog
+)
+
+func askAction(class string) policy.Action {
+	if class == string(seal.IndexClass) {
+		return policy.AskIndex
+	}
+	return policy.AskContent
+}
+
+func releaseAction(class string) policy.Action {
+	if class == string(seal.IndexClass) {
+		return policy.ReleaseIndex
+	}
+	return policy.ReleaseContent
+}

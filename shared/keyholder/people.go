@@ -1,0 +1,284 @@
+package keyholder
+
+import (
+	"context"
+	"crypto/sha256"
+	"maps"
+	"slices"
+
+	"arca.example/arca/shared/policy"
+	"arca.example/arca/shared/problem"
+	"arca.example/arca/shared/record"
+)
+
+// roster is every key that was ever enrolled here and those that are suspended. It is one row, so that its
+// digest, which the status carries, is of one moment; it has room for about 2,500 keys.
+type roster struct {
+	Enrolled  map[string]record.Digest `json:"enrolled"` // key id → hash of the enrolment
+	Suspended []record.Digest          `json:"suspended,omitempty"`
+}
+
+func personName(id record.KeyID) string { return "person/" + id.String() }
+
+// digests gives what the status says of enrolments and suspensions: order-free, so that two keyholders that
+// learned the same in another order agree.
+func (r roster) digests() (enrolled, suspended record.Digest) {
+	h := sha256.New()
+	for _, id := range slices.Sorted(maps.Keys(r.Enrolled)) {
+		d := r.Enrolled[id]
+		h.Write([]byte(id))
+		h.Write(d[:])
+	}
+	return record.Digest(h.Sum(nil)), setDigest(r.Suspended)
+}
+
+// setDigest hashes a set independently of its order.
+func setDigest(set []record.Digest) record.Digest {
+	sorted := slices.SortedFunc(slices.Values(set), func(a, b record.Digest) int { return slices.Compare(a[:], b[:]) })
+	h := sha256.New()
+	for _, d := range slices.Compact(sorted) {
+		h.Write(d[:])
+	}
+	return record.Digest(h.Sum(nil))
+}
+
+// Person is an enrolled key as this keyholder knows it.
+type Person struct {
+	ID        record.KeyID
+	Enrolment record.Enrolment
+	Suspended bool
+}
+
+// Enrol registers a person or machine by the registrars' joint statement (by the court's root alone for judges and
+// clerks). Enrolling the same again changes nothing; another enrolment of the same key replaces it only if it is newer.
+func (k *Keyholder) Enrol(ctx context.Context, joint record.Joint) (Person, error) {
+	trust, err := k.Trust(ctx)
+	if err != nil {
+		return Person{}, err
+	}
+	e, hash, err := openEnrolment(trust, joint)
+	if err != nil {
+		return Person{}, err
+	}
+	id := e.Key.ID()
+	if err := ownKeys(trust.Trust, id); err != nil {
+		return Person{}, err
+	}
+	err = k.act(ctx, func(c *change) error {
+		var all roster
+		if _, err := c.load("roster", &all); err != nil {
+			return err
+		}
+		if all.Enrolled[id.String()] == hash {
+			return nil
+		}
+		var before record.Joint
+		if found, err := c.load(personName(id), &before); err != nil {
+			return err
+		} else if found {
+			if old, _, err := openEnrolment(trust, before); err == nil && !e.Issued.After(old.Issued) {
+				return problem.New(problem.Conflict, "a newer enrolment of this key is already registered")
+			}
+		}
+		if all.Enrolled == nil {
+			all.Enrolled = map[string]record.Digest{}
+		}
+		all.Enrolled[id.String()] = hash
+		if err := c.put("roster", all); err != nil {
+			return err
+		}
+		if _, err := c.journal(record.Digest{}, record.EventEnrolled, map[string]record.Digest{"enrolment": hash, "key": id}); err != nil {
+			return err
+		}
+		return c.put(personName(id), joint)
+	})
+	return Person{ID: id, Enrolment: e}, err
+}
+
+// openEnrolment verifies an enrolment under a trust file.
+func openEnrolment(trust Pinned, joint record.Joint) (record.Enrolment, record.Digest, error) {
+	var e record.Enrolment
+	signers := []record.PublicKey{trust.Court.Registrar, trust.Custodian.Registrar}
+	if len(joint) == 1 {
+		signers = []record.PublicKey{trust.Court.Root}
+	}
+	hash, err := joint.Open(record.TypeEnrolment, &e, signers...)
+	if err != nil {
+		return e, hash, err
+	}
+	if err := e.Validate(); err != nil {
+		return e, hash, err
+	}
+	if e.FromCourtRoot() != (len(joint) == 1) {
+		return e, hash, problem.New(problem.Denied, "judges and clerks are enrolled by the court's root alone, everybody else by both registrars")
+	}
+	return e, hash, trust.addressed(e.Audience)
+}
+
+// enrolment is openEnrolment, remembered: a release must not verify the same registrars' signatures again and again.
+// The memory is by all bytes of the joint, signatures included.
+func (k *Keyholder) enrolment(trust Pinned, joint record.Joint) (record.Enrolment, record.Digest, error) {
+	raw, err := record.Marshal(joint)
+	if err != nil {
+		return record.Enrolment{}, record.Digest{}, err
+	}
+	key := record.HashBytes(raw)
+	k.mu.Lock()
+	e, ok := k.enrolments[key]
+	k.mu.Unlock()
+	if ok && len(joint) > 0 {
+		st, err := record.Peek(joint[0])
+		return e, record.HashBytes(st.Payload), err
+	}
+	e, hash, err := openEnrolment(trust, joint)
+	if err == nil {
+		k.mu.Lock()
+		k.enrolments[key] = e
+		k.mu.Unlock()
+	}
+	return e, hash, err
+}
+
+// ownKeys keeps the parties' own keys out of the roster: they have their places in the trust file.
+func ownKeys(t record.Trust, id record.KeyID) error {
+	for _, p := range []record.PartyKeys{t.Court, t.Custodian} {
+		if id == p.Root.ID() || id == p.Registrar.ID() || id == p.Online.ID() {
+			return problem.New(problem.Denied, "this key belongs to a party and cannot be enrolled as a person's")
+		}
+	}
+	return nil
+}
+
+// SuspendPerson takes a key out of service at once, on one signature by a registrar, the court's root or a judge.
+func (k *Keyholder) SuspendPerson(ctx context.Context, raw string) error {
+	trust, err := k.Trust(ctx)
+	if err != nil {
+		return err
+	}
+	st, err := record.Peek(raw)
+	if err != nil {
+		return err
+	}
+	key, err := k.suspender(ctx, trust, st.Author)
+	if err != nil {
+		return err
+	}
+	var s record.PersonSuspension
+	if _, err := record.Open(raw, record.TypeSuspension, key, &s); err != nil {
+		return err
+	}
+	if err := trust.addressed(s.Audience); err != nil {
+		return err
+	}
+	if err := record.CheckText(s.Reason); err != nil {
+		return err
+	}
+	return k.act(ctx, func(c *change) error {
+		var all roster
+		if _, err := c.load("roster", &all); err != nil {
+			return err
+		}
+		if _, known := all.Enrolled[s.Person.String()]; !known {
+			return problem.New(problem.NotFound, "this key is not enrolled")
+		}
+		if slices.Contains(all.Suspended, s.Person) {
+			return nil
+		}
+		all.Suspended = append(all.Suspended, s.Person)
+		if err := c.put("roster", all); err != nil {
+			return err
+		}
+		_, err := c.journal(record.Digest{}, record.EventSuspended, map[string]string{"key": s.Person.String(), "reason": s.Reason, "by": st.Author.String()})
+		return err
+	})
+}
+
+// suspender finds the key of whoever may suspend: one of the four offices, or a judge in office.
+func (k *Keyholder) suspender(ctx context.Context, trust Pinned, id record.KeyID) (record.PublicKey, error) {
+	for _, key := range []record.PublicKey{trust.Court.Registrar, trust.Custodian.Registrar, trust.Court.Root, trust.Custodian.Root} {
+		if key.ID() == id {
+			return key, nil
+		}
+	}
+	p, err := k.Person(ctx, id)
+	if err != nil {
+		return record.PublicKey{}, err
+	}
+	if !p.Enrolment.Of(record.Judge) {
+		return record.PublicKey{}, problem.New(problem.Denied, "a registrar, the court's root or a judge suspends people")
+	}
+	return p.Enrolment.Key, nil
+}
+
+// Person finds an enrolled key that is in service now. Errors: problem.Denied for everybody else, without saying
+// whether the key was ever known.
+func (k *Keyholder) Person(ctx context.Context, id record.KeyID) (Person, error) {
+	unknown := problem.New(problem.Denied, "this key is not enrolled here or no longer in service; ask a registrar")
+	trust, err := k.Trust(ctx)
+	if err != nil {
+		return Person{}, err
+	}
+	rows, err := k.rows.Get(ctx, "roster", personName(id))
+	if err != nil {
+		return Person{}, err
+	}
+	if _, ok := rows[personName(id)]; !ok {
+		return Person{}, unknown
+	}
+	var all roster
+	var joint record.Joint
+	if err := unmarshalRows(rows, map[string]any{"roster": &all, personName(id): &joint}); err != nil {
+		return Person{}, err
+	}
+	e, hash, err := k.enrolment(trust, joint)
+	if err != nil || all.Enrolled[id.String()] != hash {
+		return Person{}, problem.Wrap(problem.Denied, err, "this enrolment does not hold under the trust file in force; ask a registrar for a new one")
+	}
+	if now := k.now(); slices.Contains(all.Suspended, id) || !now.Before(e.Expires) || now.Add(skew).Before(e.Issued) {
+		return Person{}, unknown
+	}
+	return Person{ID: id, Enrolment: e}, nil
+}
+
+// People lists every enrolment, suspended ones marked, in the order of key ids.
+func (k *Keyholder) People(ctx context.Context) ([]Person, error) {
+	var all roster
+	if _, err := k.read(ctx, "roster", &all); err != nil {
+		return nil, err
+	}
+	trust, err := k.Trust(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ids := slices.Sorted(maps.Keys(all.Enrolled))
+	var names []string
+	for _, id := range ids {
+		names = append(names, "person/"+id)
+	}
+	joints, err := readMany[record.Joint](ctx, k, names)
+	if err != nil {
+		return nil, err
+	}
+	var people []Person
+	for _, joint := range joints {
+		e, _, err := openEnrolment(trust, joint)
+		if err != nil {
+			continue // an enrolment under an earlier trust file opens nothing and is not listed
+		}
+		id := e.Key.ID()
+		people = append(people, Person{ID: id, Enrolment: e, Suspended: slices.Contains(all.Suspended, id)})
+	}
+	return people, nil
+}
+
+// subject is a person as policy sees one.
+func (p Person) subject() policy.Person {
+	var roles []string
+	for _, r := range p.Enrolment.Roles {
+		roles = append(roles, string(r))
+	}
+	return policy.Person{
+		ID: p.ID.String(), Roles: roles, PoliceUnit: p.Enrolment.PoliceUnit, Court: p.Enrolment.Court,
+		Clearance: p.Enrolment.Clearance, Suspended: p.Suspended,
+	}
+}

@@ -1,0 +1,351 @@
+package keyholder
+
+import (
+	"context"
+	"time"
+
+	"arca.example/arca/shared/ledger"
+	"arca.example/arca/shared/problem"
+	"arca.example/arca/shared/record"
+	"arca.example/arca/shared/seal"
+)
+
+// pageItems is how many halves one answer carries; the rest is fetched with From.
+const pageItems = 500
+
+// Release hands over this keyholder's halves for a request. It verifies, in this order and each by itself: the caller is the
+// request's author; request and approvals are in the log under a fresh witnessed checkpoint; by the witnesses' time the
+// request has not expired; author and approvers are in service; the chain is in force; the other keyholder says
+// the same over a nonce drawn now; policy allows it. Then it derives the halves, and the
+// release is journalled and in the log's hands before the answer leaves. Whatever stops it is journalled too.
+func (k *Keyholder) Release(ctx context.Context, caller Person, hash record.Digest, from int) (string, error) {
+	asked, err := k.Request(ctx, hash)
+	if err != nil {
+		return "", err
+	}
+	if caller.ID != asked.Author {
+		return "", problem.New(problem.NotFound, "no such request is on file here")
+	}
+	answer, err := k.release(ctx, asked, from)
+	if err == nil || !refusal(err) {
+		return answer, err
+	}
+	st, peekErr := record.Peek(asked.Statement)
+	if peekErr != nil {
+		return "", peekErr
+	}
+	return "", k.refuse(ctx, asked.Request.Chain, st, err)
+}
+
+// refusal tells what is worth a line in the journal from what is only "not yet" or "try again".
+func refusal(err error) bool {
+	kind := problem.KindOf(err)
+	return kind == problem.Denied || kind == problem.Gone
+}
+
+func (k *Keyholder) release(ctx context.Context, asked Asked, from int) (string, error) {
+	at, err := k.provenAsked(ctx, asked)
+	if problem.KindOf(err) == problem.NotFound && err != nil {
+		// The log lost sight of an entry it had accepted: post again rather than refuse for ever.
+		return "", problem.Wrap(problem.Unavailable, err, "the log does not know the request yet; try again in a minute")
+	}
+	if err != nil {
+		return "", err
+	}
+	grant, err := k.grant(ctx, asked, at)
+	if err != nil {
+		return "", err
+	}
+	release, err := k.halves(ctx, asked, from)
+	if err != nil {
+		return "", err
+	}
+	return k.commitRelease(ctx, asked, release, grant)
+}
+
+// granted is what a release was decided on; the commit requires that it still stands.
+type granted struct {
+	rows map[string]int64 // version of every row that the decision rests on
+}
+
+// grant decides. Everything is judged by the witnesses' time: expiry by the latest, not-before by the
+// earliest of the quorum's.
+func (k *Keyholder) grant(ctx context.Context, asked Asked, at ledger.Checkpoint) (granted, error) {
+	r := &asked.Request
+	if asked.Denied {
+		return granted{}, problem.New(problem.Denied, "the request was denied by somebody who decides on it")
+	}
+	if err := at.Within(r.Issued.Add(-skew), r.Expires); err != nil {
+		return granted{}, err
+	}
+	rests, err := k.versions(ctx, "roster", chainName(r.Chain))
+	if err != nil {
+		return granted{}, err
+	}
+	author, err := k.Person(ctx, asked.Author)
+	if err != nil {
+		return granted{}, err
+	}
+	state, err := k.chain(ctx, r.Chain)
+	if err != nil {
+		return granted{}, err
+	}
+	for _, now := range []time.Time{at.Earliest, at.Latest} {
+		if err := state.allowsRequest(r, now); err != nil {
+			return granted{}, err
+		}
+	}
+	if err := k.agreesWithPeer(ctx, r.Chain); err != nil {
+		return granted{}, err
+	}
+	approvers, err := k.approvers(ctx, asked, at)
+	if err != nil {
+		return granted{}, err
+	}
+	return granted{rests}, k.decide(releaseAction(r.Class), author, state, r, approvers, true)
+}
+
+// approvers are the distinct people other than the author, in service now, whose approval has not expired.
+func (k *Keyholder) approvers(ctx context.Context, asked Asked, at ledger.Checkpoint) ([]Person, error) {
+	var people []Person
+	seen := map[record.KeyID]bool{asked.Author: true}
+	for _, d := range asked.Approvals {
+		if seen[d.Author] || !d.Approval.Approve || at.Within(d.Approval.Issued.Add(-skew), d.Approval.Expires) != nil {
+			continue
+		}
+		seen[d.Author] = true
+		p, err := k.Person(ctx, d.Author)
+		if problem.KindOf(err) == problem.Denied && err != nil {
+			continue // an approver who has left since does not count
+		}
+		if err != nil {
+			return nil, err
+		}
+		people = append(people, p)
+	}
+	return people, nil
+}
+
+// versions reads the versions of rows that a decision will rest on, before the decision reads them.
+func (k *Keyholder) versions(ctx context.Context, names ...string) (map[string]int64, error) {
+	rows, err := k.rows.Get(ctx, names...)
+	if err != nil {
+		return nil, err
+	}
+	versions := map[string]int64{}
+	for _, name := range names {
+		versions[name] = rows[name].Version
+	}
+	return versions, nil
+}
+
+// agreesWithPeer asks the other keyholder for its status over a nonce that exists only in this call, so that no older
+// status can answer, and refuses on any difference. Rolling back one keyholder therefore revives nothing.
+func (k *Keyholder) agreesWithPeer(ctx context.Context, chain record.Digest) error {
+	trust, err := k.Trust(ctx)
+	if err != nil {
+		return err
+	}
+	nonce, drawn := record.ID(random(16)), k.cfg.Now()
+	raw, err := k.cfg.Peer.Status(ctx, chain, nonce)
+	if err != nil {
+		return problem.Wrap(problem.Unavailable, err, "the other keyholder cannot be reached, and nothing is released without its status; try again")
+	}
+	var theirs record.Status
+	if _, err := record.Open(raw, record.TypeStatus, trust.Party(string(k.other())).Online, &theirs); err != nil {
+		return err
+	}
+	if theirs.Nonce != nonce || theirs.Party != string(k.other()) || theirs.Chain != chain || trust.addressed(theirs.Audience) != nil {
+		return problem.New(problem.Denied, "the other keyholder's status answers another question")
+	}
+	now := k.cfg.Now()
+	if now.Sub(drawn) > time.Minute || theirs.Issued.Sub(now) > skew || now.Sub(theirs.Issued) > skew {
+		return problem.New(problem.Unavailable, "the other keyholder's status came too late or its clock is off by more than five minutes; try again")
+	}
+	mine, err := k.status(ctx, trust, chain, nonce)
+	if err != nil {
+		return err
+	}
+	if !mine.Agrees(theirs) {
+		return problem.New(problem.Denied, "court and custodian do not hold the same orders, people or destructions; one of them missed something: tell both operators")
+	}
+	return nil
+}
+
+// halves derives and seals the halves of the recordings that the request names, or of the whole unit.
+func (k *Keyholder) halves(ctx context.Context, asked Asked, from int) (record.Release, error) {
+	r := &asked.Request
+	u := unitOf(r)
+	out := record.Release{Class: r.Class, From: from, Party: string(k.cfg.Party), Request: asked.Hash, Issued: k.now()}
+	var unit unitRow
+	found, err := k.read(ctx, unitName(u), &unit)
+	if err != nil {
+		return out, err
+	}
+	if !found || unit.Find == 0 {
+		return out, problem.New(problem.NotFound, "nothing has been sealed under this order in this week")
+	}
+	wanted, notes, err := k.wanted(ctx, u, r)
+	if err != nil {
+		return out, err
+	}
+	if from < 0 || from > len(wanted) {
+		return out, problem.New(problem.Invalid, "the answer has fewer items than that")
+	}
+	out.Total = len(wanted)
+	wanted = wanted[from:min(from+pageItems, len(wanted))]
+	if out.Find, err = k.sealedFind(ctx, u, unit, asked); err != nil {
+		return out, err
+	}
+	out.Items, err = k.sealHalves(ctx, u, unit, asked, wanted, notes)
+	return out, err
+}
+
+// wanted lists the recordings to answer for and the notes that hold them.
+func (k *Keyholder) wanted(ctx context.Context, u seal.Unit, r *record.Request) ([]record.Reference, map[record.ID]*seal.Note, error) {
+	notes := map[record.ID]*seal.Note{}
+	if len(r.Recordings) == 0 {
+		all, err := k.notes(ctx, u)
+		if err != nil {
+			return nil, nil, err
+		}
+		var list []record.Reference
+		for _, note := range all {
+			id := record.ID(note.Statement.Batch)
+			notes[id] = note
+			for _, m := range note.Members {
+				list = append(list, record.Reference{Batch: id, Recording: record.ID(m.Recording)})
+			}
+		}
+		return list, notes, nil
+	}
+	for _, ref := range r.Recordings {
+		if notes[ref.Batch] != nil {
+			continue
+		}
+		note, err := k.note(ctx, ref.Batch)
+		if err != nil {
+			return nil, nil, err
+		}
+		if note == nil || note.Statement.Unit != u {
+			return nil, nil, problem.New(problem.Denied, "a recording of the request does not belong to its order and week")
+		}
+		notes[ref.Batch] = note
+	}
+	return r.Recordings, notes, nil
+}
+
+func (k *Keyholder) note(ctx context.Context, id record.ID) (*seal.Note, error) {
+	rows, err := k.rows.Get(ctx, batchName(id))
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := rows[batchName(id)]; !ok {
+		return nil, nil
+	}
+	return seal.ParseNote(rows[batchName(id)].Value)
+}
+
+func (k *Keyholder) sealedFind(ctx context.Context, u seal.Unit, unit unitRow, asked Asked) ([]byte, error) {
+	values, err := k.secrets(ctx, unit.Find, findName(u))
+	if err != nil {
+		return nil, err
+	}
+	defer clear(values[0])
+	key, err := seal.ParsePublicKey(asked.Request.Key)
+	if err != nil {
+		return nil, err
+	}
+	return seal.SealFind(key, k.cfg.Party, asked.Hash, u, seal.Seed(values[0]))
+}
+
+// sealHalves opens each batch once, and releases per recording the half of the one class that was asked, never the batch secret.
+func (k *Keyholder) sealHalves(ctx context.Context, u seal.Unit, unit unitRow, asked Asked, wanted []record.Reference, notes map[record.ID]*seal.Note) ([]record.ReleasedHalf, error) {
+	values, err := k.secrets(ctx, unit.Page, seedName(u))
+	if err != nil {
+		return nil, err
+	}
+	defer clear(values[0])
+	class := seal.Class(asked.Request.Class)
+	opened := map[record.ID]seal.BatchSecret{}
+	items := make([]record.ReleasedHalf, 0, len(wanted))
+	for _, ref := range wanted {
+		note := notes[ref.Batch]
+		secret, ok := opened[ref.Batch]
+		if !ok {
+			if secret, err = openBatch(note, k.cfg.Party, seal.Seed(values[0])); err != nil {
+				return nil, err
+			}
+			opened[ref.Batch] = secret
+		}
+		item, err := k.sealHalf(note, asked, ref, class, secret)
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, item)
+	}
+	return items, nil
+}
+
+func (k *Keyholder) sealHalf(note *seal.Note, asked Asked, ref record.Reference, class seal.Class, secret seal.BatchSecret) (record.ReleasedHalf, error) {
+	c := seal.ContextOf(seal.RecordingID(ref.Recording), note.Statement.Batch, note.Statement.Unit)
+	member, ok := note.Member(seal.RecordingID(ref.Recording))
+	if !ok {
+		return record.ReleasedHalf{}, problem.New(problem.Denied, "a recording of the request is not in the batch that it names")
+	}
+	half := seal.DeriveHalf(secret, k.cfg.Party, class, c)
+	defer clear(half[:])
+	if err := member.Commitments.Check(k.cfg.Party, class, half); err != nil {
+		return record.ReleasedHalf{}, problem.Wrap(problem.Internal, err, "a half does not fit its commitment; tell the operator: the rows need to be restored")
+	}
+	key, err := seal.ParsePublicKey(asked.Request.Key)
+	if err != nil {
+		return record.ReleasedHalf{}, err
+	}
+	sealedHalf, err := seal.SealHalf(key, k.cfg.Party, asked.Hash, c, class, half)
+	return record.ReleasedHalf{Batch: ref.Batch, Half: sealedHalf, Recording: ref.Recording}, err
+}
+
+// commitRelease signs the answer and journals it, requiring that the rows which the decision rests on have not changed since. Commit
+// point: after act has returned the release exists in the log; only then it leaves.
+func (k *Keyholder) commitRelease(ctx context.Context, asked Asked, release record.Release, g granted) (string, error) {
+	trust, err := k.Trust(ctx)
+	if err != nil {
+		return "", err
+	}
+	release.Audience = trust.Hash
+	answer, err := record.Sign(k.signer, record.TypeRelease, k.now(), release)
+	if err != nil {
+		return "", err
+	}
+	err = k.act(ctx, func(c *change) error {
+		for name, version := range g.rows {
+			if err := c.requireVersion(name, version); err != nil {
+				return err
+			}
+		}
+		_, err := c.journal(asked.Request.Chain, record.EventReleased, map[string]any{
+			"to": asked.Author, "request": asked.Hash, "class": release.Class, "from": release.From,
+			"items": len(release.Items), "total": release.Total, "answer": record.HashStatement(answer),
+		})
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	return answer, nil
+}
+
+// requireVersion makes the change fail unless a row still has the version that a decision was made on.
+func (c *change) requireVersion(name string, version int64) error {
+	rows, err := c.k.rows.Get(c.ctx, name)
+	if err != nil {
+		return err
+	}
+	if rows[name].Version != version {
+		return problem.New(problem.Unavailable, "orders or people changed while the release was being decided; try again")
+	}
+	c.seen[name] = rows[name]
+	c.require(name)
+	return nil
+}

@@ -1,0 +1,416 @@
+package keyholder
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"arca.example/arca/shared/ledger"
+	"arca.example/arca/shared/problem"
+	"arca.example/arca/shared/record"
+	"arca.example/arca/shared/seal"
+)
+
+// requestRow is a request on file: the statements as signed, and for each the opening of its log entry.
+type requestRow struct {
+	Request   filed   `json:"request"`
+	Approvals []filed `json:"approvals,omitempty"`
+	Denied    bool    `json:"denied,omitzero"`
+	Number    int64   `json:"number"` // place in the inbox
+}
+
+// filed is a statement and the journal entry that says it came.
+type filed struct {
+	Statement string  `json:"statement"`
+	Opening   opening `json:"opening"`
+}
+
+func requestName(hash record.Digest) string { return "request/" + hash.String() }
+func inboxName(n int64) string              { return fmt.Sprintf("requests/%d", n) }
+
+func nonceName(author record.KeyID, nonce record.ID) string {
+	return "nonce/" + author.String() + "/" + nonce.String()
+}
+
+const inboxCounter = "requests"
+
+// maxApprovals bounds the approvals of one request.
+const maxApprovals = 16
+
+// Ask takes a reader's request: it is checked, put in the inbox and journalled in one transaction, and its entry is in the hands of
+// the log before this returns. Sending the same request again changes nothing. A request that policy does not
+// allow now is refused and the refusal is journalled.
+func (k *Keyholder) Ask(ctx context.Context, raw string) (record.Digest, error) {
+	trust, err := k.Trust(ctx)
+	if err != nil {
+		return record.Digest{}, err
+	}
+	var r record.Request
+	st, author, err := k.openSigned(ctx, trust, raw, record.TypeRequest, &r)
+	if err != nil {
+		return record.Digest{}, err
+	}
+	if err := r.Validate(); err != nil {
+		return record.Digest{}, err
+	}
+	if err := trust.addressed(r.Audience); err != nil {
+		return record.Digest{}, err
+	}
+	if err := k.mayAsk(ctx, author, &r); err != nil {
+		return record.Digest{}, k.refuse(ctx, r.Chain, st, err)
+	}
+	if r.Expires.Before(k.now()) {
+		return record.Digest{}, problem.New(problem.Denied, "the request has expired; ask again")
+	}
+	err = k.act(ctx, func(c *change) error { return c.fileRequest(st, author, &r) })
+	if err != nil {
+		return record.Digest{}, err
+	}
+	return st.Hash, k.post(ctx, r.Chain)
+}
+
+// openSigned verifies a statement by an enrolled person.
+func (k *Keyholder) openSigned(ctx context.Context, trust Pinned, raw string, typ record.Type, v any) (record.Statement, Person, error) {
+	peek, err := record.Peek(raw)
+	if err != nil {
+		return record.Statement{}, Person{}, err
+	}
+	author, err := k.Person(ctx, peek.Author)
+	if err != nil {
+		return record.Statement{}, Person{}, err
+	}
+	st, err := record.Open(raw, typ, author.Enrolment.Key, v)
+	return st, author, err
+}
+
+// mayAsk holds a request against the chain and policy as they stand now, so that nobody waits for what will be refused. The
+// release checks all of it again by the witnesses' time.
+func (k *Keyholder) mayAsk(ctx context.Context, author Person, r *record.Request) error {
+	state, err := k.chain(ctx, r.Chain)
+	if err != nil {
+		return err
+	}
+	if err := state.allowsRequest(r, k.now()); err != nil {
+		return err
+	}
+	if r.Class != string(seal.IndexClass) && r.Class != string(seal.ContentClass) {
+		return problem.New(problem.Invalid, "a request is for class index or content")
+	}
+	return k.decide(askAction(r.Class), author, state, r, nil, true)
+}
+
+func (c *change) fileRequest(st record.Statement, author Person, r *record.Request) error {
+	var before requestRow
+	if found, err := c.load(requestName(st.Hash), &before); err != nil || found {
+		return err
+	}
+	if err := c.once(author.ID, r.Nonce, st.Hash, r.Expires); err != nil {
+		return err
+	}
+	var count int64
+	if _, err := c.load(inboxCounter, &count); err != nil {
+		return err
+	}
+	made, err := c.journal(r.Chain, record.EventAsked, map[string]any{"by": author.ID, "request": st.Hash, "class": r.Class, "purpose": r.Purpose, "statement": st.Raw})
+	if err != nil {
+		return err
+	}
+	count++
+	if err := c.put(inboxCounter, count); err != nil {
+		return err
+	}
+	if err := c.put(inboxName(count), st.Hash); err != nil {
+		return err
+	}
+	return c.put(requestName(st.Hash), requestRow{Request: filed{st.Raw, made}, Number: count})
+}
+
+// once refuses another statement with the same author and nonce: a replay in new clothes.
+func (c *change) once(author record.KeyID, nonce record.ID, hash record.Digest, expires time.Time) error {
+	var before record.Digest
+	found, err := c.load(nonceName(author, nonce), &before)
+	if err != nil {
+		return err
+	}
+	if found && before != hash {
+		return problem.New(problem.Denied, "this author has used the same nonce in another statement; sign it anew")
+	}
+	return c.putUntil(nonceName(author, nonce), hash, expires.Add(2*skew))
+}
+
+// Decide files another person's approval or denial of a request.
+func (k *Keyholder) Decide(ctx context.Context, raw string) error {
+	trust, err := k.Trust(ctx)
+	if err != nil {
+		return err
+	}
+	var a record.Approval
+	st, author, err := k.openSigned(ctx, trust, raw, record.TypeApproval, &a)
+	if err != nil {
+		return err
+	}
+	if err := a.Validate(); err != nil {
+		return err
+	}
+	if err := trust.addressed(a.Audience); err != nil {
+		return err
+	}
+	asked, err := k.Request(ctx, a.Request)
+	if err != nil {
+		return err
+	}
+	if err := k.mayDecide(ctx, author, asked); err != nil {
+		return k.refuse(ctx, asked.Request.Chain, st, err)
+	}
+	if a.Expires.Before(k.now()) {
+		return problem.New(problem.Denied, "the approval has expired; decide again")
+	}
+	if err := k.act(ctx, func(c *change) error { return c.fileApproval(st, author, asked, &a) }); err != nil {
+		return err
+	}
+	return k.post(ctx, asked.Request.Chain)
+}
+
+func (k *Keyholder) mayDecide(ctx context.Context, author Person, asked Asked) error {
+	if author.ID == asked.Author {
+		return problem.New(problem.Denied, "nobody decides on their own request")
+	}
+	state, err := k.chain(ctx, asked.Request.Chain)
+	if err != nil {
+		return err
+	}
+	return k.decide(approveAction, author, state, &asked.Request, nil, true)
+}
+
+func (c *change) fileApproval(st record.Statement, author Person, asked Asked, a *record.Approval) error {
+	var row requestRow
+	found, err := c.load(requestName(a.Request), &row)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return problem.New(problem.NotFound, "no such request is on file here")
+	}
+	for _, f := range row.Approvals {
+		if record.HashStatement(f.Statement) == st.Hash {
+			return nil
+		}
+	}
+	if len(row.Approvals) >= maxApprovals {
+		return problem.New(problem.Conflict, "the request has %d decisions already", maxApprovals)
+	}
+	if err := c.once(author.ID, a.Nonce, st.Hash, a.Expires); err != nil {
+		return err
+	}
+	kind := record.EventDenied
+	if a.Approve {
+		kind = record.EventApproved
+	}
+	made, err := c.journal(asked.Request.Chain, kind, map[string]any{"by": author.ID, "request": a.Request, "reason": a.Reason, "statement": st.Raw})
+	if err != nil {
+		return err
+	}
+	row.Approvals = append(row.Approvals, filed{st.Raw, made})
+	row.Denied = row.Denied || !a.Approve
+	return c.put(requestName(a.Request), row)
+}
+
+// refuse journals that an enrolled person's statement was refused, and gives the reason back to them.
+func (k *Keyholder) refuse(ctx context.Context, chain record.Digest, st record.Statement, reason error) error {
+	if _, err := k.chain(ctx, chain); err != nil {
+		return reason // a chain that is not known here has no journal to write in
+	}
+	err := k.act(ctx, func(c *change) error {
+		_, err := c.journal(chain, record.EventRefused, map[string]any{
+			"by": st.Author, "statement": st.Raw, "reason": problem.MessageOf(reason),
+		})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return reason
+}
+
+// Asked is a request as the inbox shows it.
+type Asked struct {
+	Hash      record.Digest
+	Number    int64
+	Author    record.KeyID
+	Request   record.Request
+	Statement string
+	Approvals []Decision
+	Denied    bool
+	opening   opening
+	openings  []opening
+}
+
+// Decision is one approval or denial on file.
+type Decision struct {
+	Hash     record.Digest
+	Author   record.KeyID
+	Approval record.Approval
+	Raw      string
+}
+
+// Request reads a request that is on file, verifying every statement again: rows are not what makes it true.
+func (k *Keyholder) Request(ctx context.Context, hash record.Digest) (Asked, error) {
+	var row requestRow
+	found, err := k.read(ctx, requestName(hash), &row)
+	if err != nil {
+		return Asked{}, err
+	}
+	if !found {
+		return Asked{}, problem.New(problem.NotFound, "no such request is on file here")
+	}
+	return k.openRequest(ctx, hash, row)
+}
+
+func (k *Keyholder) openRequest(ctx context.Context, hash record.Digest, row requestRow) (Asked, error) {
+	a := Asked{Hash: hash, Number: row.Number, Denied: row.Denied, Statement: row.Request.Statement, opening: row.Request.Opening}
+	st, err := k.openFiled(ctx, row.Request.Statement, record.TypeRequest, &a.Request)
+	if err != nil {
+		return a, err
+	}
+	if st.Hash != hash {
+		return a, problem.New(problem.Internal, "a stored request is not the one that its name says; tell the operator")
+	}
+	a.Author = st.Author
+	for _, f := range row.Approvals {
+		var d Decision
+		st, err := k.openFiled(ctx, f.Statement, record.TypeApproval, &d.Approval)
+		if err != nil {
+			return a, err
+		}
+		if d.Approval.Request != hash {
+			return a, problem.New(problem.Denied, "an approval on file is for another request")
+		}
+		d.Hash, d.Author, d.Raw = st.Hash, st.Author, f.Statement
+		a.Approvals = append(a.Approvals, d)
+		a.openings = append(a.openings, f.Opening)
+	}
+	return a, nil
+}
+
+// openFiled verifies a stored statement by the enrolment of its author, in service or not: whether the author still
+// counts is decided where it matters.
+func (k *Keyholder) openFiled(ctx context.Context, raw string, typ record.Type, v any) (record.Statement, error) {
+	peek, err := record.Peek(raw)
+	if err != nil {
+		return peek, err
+	}
+	var joint record.Joint
+	found, err := k.read(ctx, personName(peek.Author), &joint)
+	if err != nil {
+		return peek, err
+	}
+	if !found {
+		return peek, problem.New(problem.Denied, "the author of a stored statement is not enrolled")
+	}
+	trust, err := k.Trust(ctx)
+	if err != nil {
+		return peek, err
+	}
+	e, _, err := k.enrolment(trust, joint)
+	if err != nil {
+		return peek, err
+	}
+	return record.Open(raw, typ, e.Key, v)
+}
+
+// Inbox gives the requests that a person may see from number from on, oldest first: their own, those they
+// may decide on, and all of the chains whose log they may read.
+func (k *Keyholder) Inbox(ctx context.Context, who Person, from int64, limit int) ([]Asked, error) {
+	var count int64
+	if _, err := k.read(ctx, inboxCounter, &count); err != nil {
+		return nil, err
+	}
+	var list []Asked
+	for n := max(from, 1); n <= count && len(list) < limit; n++ {
+		var hash record.Digest
+		if _, err := k.read(ctx, inboxName(n), &hash); err != nil {
+			return nil, err
+		}
+		asked, err := k.Request(ctx, hash)
+		if err != nil {
+			return nil, err
+		}
+		if k.maySee(ctx, who, asked) {
+			list = append(list, asked)
+		}
+	}
+	return list, nil
+}
+
+// MaySee answers whether a person may see a request.
+func (k *Keyholder) maySee(ctx context.Context, who Person, asked Asked) bool {
+	if who.ID == asked.Author {
+		return true
+	}
+	state, err := k.chain(ctx, asked.Request.Chain)
+	if err != nil {
+		return false
+	}
+	return k.decide(approveAction, who, state, &asked.Request, nil, true) == nil ||
+		k.decide(readLogAction, who, state, nil, nil, true) == nil
+}
+
+// ShowRequest gives one request to somebody who may see it, and whether its entry is provable by now.
+func (k *Keyholder) ShowRequest(ctx context.Context, who Person, hash record.Digest) (Asked, bool, error) {
+	hidden := problem.New(problem.NotFound, "no such request is on file here")
+	asked, err := k.Request(ctx, hash)
+	if err != nil {
+		return Asked{}, false, err
+	}
+	if !k.maySee(ctx, who, asked) {
+		return Asked{}, false, hidden
+	}
+	if err := k.post(ctx, asked.Request.Chain); err != nil {
+		return Asked{}, false, err
+	}
+	_, err = k.provenAsked(ctx, asked)
+	if kind := problem.KindOf(err); err != nil && (kind == problem.Conflict || kind == problem.NotFound) {
+		return asked, false, nil
+	}
+	return asked, err == nil, err
+}
+
+// provenAsked verifies the inclusion of a request and of its approvals, each under a checkpoint that the quorum has cosigned within
+// five minutes, and gives the newest such checkpoint: by its time everything is judged.
+func (k *Keyholder) provenAsked(ctx context.Context, asked Asked) (ledger.Checkpoint, error) {
+	trust, err := k.Trust(ctx)
+	if err != nil {
+		return ledger.Checkpoint{}, err
+	}
+	verifier, err := k.verifier(trust)
+	if err != nil {
+		return ledger.Checkpoint{}, err
+	}
+	var newest ledger.Checkpoint
+	for _, o := range append([]opening{asked.opening}, asked.openings...) {
+		at, err := k.proven(ctx, verifier, o)
+		if err != nil {
+			return ledger.Checkpoint{}, err
+		}
+		if newest.Size == 0 || at.Earliest.After(newest.Earliest) {
+			newest = at
+		}
+	}
+	return newest, nil
+}
+
+func (k *Keyholder) proven(ctx context.Context, verifier *ledger.Verifier, o opening) (ledger.Checkpoint, error) {
+	entry, err := o.entry()
+	if err != nil {
+		return ledger.Checkpoint{}, err
+	}
+	proof, err := k.cfg.Log.Proof(ctx, entry)
+	if err != nil {
+		return ledger.Checkpoint{}, err
+	}
+	at, _, err := verifier.VerifyInclusion(entry, proof)
+	if err != nil {
+		return ledger.Checkpoint{}, err
+	}
+	return at, at.Fresh(k.cfg.Now(), skew)
+}

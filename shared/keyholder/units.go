@@ -1,0 +1,324 @@
+package keyholder
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"slices"
+
+	"arca.example/arca/shared/problem"
+	"arca.example/arca/shared/record"
+	"arca.example/arca/shared/seal"
+)
+
+// unitRow is what a keyholder knows of a unit; its secrets are in the ring.
+type unitRow struct {
+	Unit    []byte         `json:"unit"` // seal.Unit bytes
+	Page    int            `json:"page"` // ring page of the unit seed
+	Public  record.UnitKey `json:"public"`
+	Find    int            `json:"find,omitzero"` // ring page of the find secret, 0 until it is known
+	FindKey []byte         `json:"findKey,omitempty"`
+	Batches int64          `json:"batches,omitzero"` // notes filed
+	Closed  bool           `json:"closed,omitzero"`  // no collector will add to it
+}
+
+func unitID(u seal.Unit) record.Digest { return sha256.Sum256(u.Bytes()) }
+
+func unitName(u seal.Unit) string          { return "unit/" + unitID(u).String() }
+func unitsName(chain record.Digest) string { return "units/" + chain.String() }
+func seedName(u seal.Unit) record.Digest   { return sha256.Sum256(append([]byte("seed "), u.Bytes()...)) }
+func findName(u seal.Unit) record.Digest   { return sha256.Sum256(append([]byte("find "), u.Bytes()...)) }
+func unitOf(r *record.Request) seal.Unit {
+	return seal.Unit{Order: r.Chain, Week: r.Week, Compartment: r.Compartment, Classification: r.Classification}
+}
+func unitOfKey(r record.UnitKey) seal.Unit {
+	return seal.Unit{Order: r.Chain, Week: r.Week, Compartment: r.Compartment, Classification: r.Classification}
+}
+
+// maxUnits is how many units one chain may have: 18 months of weeks in every compartment, twice over.
+const maxUnits = 400
+
+// EnsureUnit makes this keyholder's keys of a unit if they do not exist, completes them with what the other keyholder has
+// published by now, and gives the signed public keys. It is safe to run at any time and any number of
+// times. The unit must lie within what the chain in force covers.
+func (k *Keyholder) EnsureUnit(ctx context.Context, u seal.Unit) (string, error) {
+	if err := k.coversUnit(ctx, u); err != nil {
+		return "", err
+	}
+	if err := k.makeUnit(ctx, u); err != nil {
+		return "", err
+	}
+	if err := k.completeUnit(ctx, u); err != nil {
+		return "", err
+	}
+	var row unitRow
+	if _, err := k.read(ctx, unitName(u), &row); err != nil {
+		return "", err
+	}
+	return k.signUnit(row)
+}
+
+// coversUnit refuses a unit outside the chain's window or of another classification.
+func (k *Keyholder) coversUnit(ctx context.Context, u seal.Unit) error {
+	state, err := k.chain(ctx, u.Order)
+	if err != nil {
+		return err
+	}
+	if err := state.CoversUnit(u.Week, u.Compartment, u.Classification, k.now()); err != nil {
+		return err
+	}
+	return nil
+}
+
+func (k *Keyholder) makeUnit(ctx context.Context, u seal.Unit) error {
+	trust, err := k.Trust(ctx)
+	if err != nil {
+		return err
+	}
+	return k.act(ctx, func(c *change) error {
+		var row unitRow
+		if found, err := c.load(unitName(u), &row); err != nil || found {
+			return err
+		}
+		var list [][]byte
+		if _, err := c.load(unitsName(u.Order), &list); err != nil {
+			return err
+		}
+		if len(list) >= maxUnits {
+			return problem.New(problem.Invalid, "the order has %d units already; no lawful order needs more", maxUnits)
+		}
+		row, kept, err := k.newUnit(trust, u)
+		if err != nil {
+			return err
+		}
+		if row.Page, err = c.keep(kept...); err != nil {
+			return err
+		}
+		if k.cfg.Party == seal.Court {
+			row.Find = row.Page
+		}
+		if err := c.put(unitsName(u.Order), append(list, u.Bytes())); err != nil {
+			return err
+		}
+		if _, err := c.journal(u.Order, record.EventUnit, map[string]record.Digest{"unit": unitID(u)}); err != nil {
+			return err
+		}
+		return c.put(unitName(u), row)
+	})
+}
+
+// newUnit draws the unit's seed, at the court the find secret too, and derives the public keys.
+func (k *Keyholder) newUnit(trust Pinned, u seal.Unit) (unitRow, []secret, error) {
+	seed := seal.NewSeed()
+	key, err := seal.NewUnitKey(seed)
+	if err != nil {
+		return unitRow{}, nil, err
+	}
+	row := unitRow{Unit: u.Bytes(), Public: record.UnitKey{
+		Audience: trust.Hash, Chain: u.Order, Classification: u.Classification, Compartment: u.Compartment,
+		Issued: k.now(), Key: key.PublicKey().Bytes(), Party: string(k.cfg.Party), Week: u.Week,
+	}}
+	kept := []secret{{Name: seedName(u), Value: seed[:]}}
+	if k.cfg.Party == seal.Court {
+		find := seal.NewSeed()
+		findKey, err := seal.NewUnitKey(find)
+		if err != nil {
+			return unitRow{}, nil, err
+		}
+		row.Public.FindKey = findKey.PublicKey().Bytes()
+		row.FindKey = row.Public.FindKey
+		kept = append(kept, secret{Name: findName(u), Value: find[:]})
+	}
+	return row, kept, nil
+}
+
+// completeUnit exchanges the find secret: the court seals it to the custodian's unit key, the custodian opens it and keeps it in
+// its ring. What the other side has not published yet is simply done at the next call.
+func (k *Keyholder) completeUnit(ctx context.Context, u seal.Unit) error {
+	var row unitRow
+	if _, err := k.read(ctx, unitName(u), &row); err != nil {
+		return err
+	}
+	if row.complete() {
+		return nil
+	}
+	peer, found, err := k.peerUnit(ctx, u)
+	if err != nil || !found {
+		return err
+	}
+	if k.cfg.Party == seal.Court {
+		return k.sealFindTo(ctx, u, row, peer)
+	}
+	if len(peer.SealedFind) == 0 {
+		return nil
+	}
+	return k.keepFind(ctx, u, row, peer)
+}
+
+func (r unitRow) complete() bool {
+	return r.Find > 0 && (r.Public.Party == string(seal.Custodian) || len(r.Public.SealedFind) > 0)
+}
+
+// peerUnit looks a unit up in the other keyholder's signed list.
+func (k *Keyholder) peerUnit(ctx context.Context, u seal.Unit) (record.UnitKey, bool, error) {
+	trust, err := k.Trust(ctx)
+	if err != nil {
+		return record.UnitKey{}, false, err
+	}
+	list, err := k.cfg.Peer.UnitKeys(ctx, u.Order)
+	if err != nil {
+		if kind := problem.KindOf(err); kind == problem.NotFound || kind == problem.Unavailable {
+			return record.UnitKey{}, false, nil // the other side has not admitted the order yet, or cannot be reached now
+		}
+		return record.UnitKey{}, false, err
+	}
+	for _, raw := range list {
+		var key record.UnitKey
+		if _, err := record.Open(raw, record.TypeUnitKey, trust.Party(string(k.other())).Online, &key); err != nil {
+			return record.UnitKey{}, false, err
+		}
+		if unitOfKey(key) == u && key.Party == string(k.other()) && trust.addressed(key.Audience) == nil {
+			return key, true, nil
+		}
+	}
+	return record.UnitKey{}, false, nil
+}
+
+func (k *Keyholder) sealFindTo(ctx context.Context, u seal.Unit, row unitRow, peer record.UnitKey) error {
+	values, err := k.secrets(ctx, row.Find, findName(u))
+	if err != nil {
+		return err
+	}
+	defer clear(values[0])
+	custodian, err := seal.ParsePublicKey(peer.Key)
+	if err != nil {
+		return err
+	}
+	sealedFind, err := seal.HandFind(custodian, u, seal.Seed(values[0]))
+	if err != nil {
+		return err
+	}
+	return k.update(ctx, func(c *change) error {
+		var now unitRow
+		if _, err := c.load(unitName(u), &now); err != nil || now.complete() {
+			return err
+		}
+		now.Public.SealedFind = sealedFind
+		return c.put(unitName(u), now)
+	})
+}
+
+func (k *Keyholder) keepFind(ctx context.Context, u seal.Unit, row unitRow, peer record.UnitKey) error {
+	values, err := k.secrets(ctx, row.Page, seedName(u))
+	if err != nil {
+		return err
+	}
+	defer clear(values[0])
+	key, err := seal.NewUnitKey(seal.Seed(values[0]))
+	if err != nil {
+		return err
+	}
+	find, err := seal.TakeFind(key, u, peer.SealedFind)
+	if err != nil {
+		return problem.Wrap(problem.Denied, err, "the court's find secret does not open; nothing was stored")
+	}
+	findKey, err := seal.NewUnitKey(find)
+	if err != nil || !bytes.Equal(findKey.PublicKey().Bytes(), peer.FindKey) {
+		return problem.Wrap(problem.Denied, err, "the court's find secret does not belong to its find key; nothing was stored")
+	}
+	return k.update(ctx, func(c *change) error {
+		var now unitRow
+		if _, err := c.load(unitName(u), &now); err != nil || now.complete() {
+			return err
+		}
+		page, err := c.keep(secret{Name: findName(u), Value: find[:]})
+		if err != nil {
+			return err
+		}
+		now.Find, now.FindKey = page, peer.FindKey
+		return c.put(unitName(u), now)
+	})
+}
+
+func (k *Keyholder) signUnit(row unitRow) (string, error) {
+	return record.Sign(k.signer, record.TypeUnitKey, k.now(), row.Public)
+}
+
+// UnitKeys gives the signed public keys of every unit of a chain that is still open.
+func (k *Keyholder) UnitKeys(ctx context.Context, chain record.Digest) ([]string, error) {
+	if _, err := k.chain(ctx, chain); err != nil {
+		return nil, err
+	}
+	rows, err := k.unitRows(ctx, chain)
+	if err != nil {
+		return nil, err
+	}
+	var list []string
+	for _, row := range rows {
+		if row.Closed {
+			continue
+		}
+		raw, err := k.signUnit(row)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, raw)
+	}
+	return list, nil
+}
+
+func (k *Keyholder) unitRows(ctx context.Context, chain record.Digest) ([]unitRow, error) {
+	var list [][]byte
+	if _, err := k.read(ctx, unitsName(chain), &list); err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, b := range list {
+		u, err := seal.ParseUnit(b)
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, unitName(u))
+	}
+	return readMany[unitRow](ctx, k, names)
+}
+
+// RefreshUnits is the units function's weekly and on-admission job: for every chain in force it makes the units of this
+// week and the next, completes what is incomplete, and posts events that the log has not yet. Running it twice equals once.
+func (k *Keyholder) RefreshUnits(ctx context.Context) error {
+	chains, err := k.Chains(ctx)
+	if err != nil {
+		return err
+	}
+	now := k.now()
+	for _, chain := range chains {
+		if err := k.post(ctx, chain); err != nil {
+			return err
+		}
+		state, err := k.chain(ctx, chain)
+		if err != nil {
+			return err
+		}
+		for _, week := range []string{seal.WeekOf(now), seal.WeekOf(now.AddDate(0, 0, 7))} {
+			u := seal.Unit{Order: chain, Week: week, Compartment: mainCompartment, Classification: state.Classification}
+			if state.CoversUnit(u.Week, u.Compartment, u.Classification, now) != nil {
+				continue // not in force, or its window does not reach that week
+			}
+			if _, err := k.EnsureUnit(ctx, u); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// The compartments. Privileged communications are a later matter of policy; the unit keeps them apart from the start.
+const (
+	mainCompartment       = "main"
+	privilegedCompartment = "privileged"
+)
+
+// compartments lists them.
+var compartments = []string{mainCompartment, privilegedCompartment}
+
+func knownCompartment(s string) bool { return slices.Contains(compartments, s) }

@@ -1,0 +1,285 @@
+package wire
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"arca.example/arca/shared/ledger"
+	"arca.example/arca/shared/problem"
+	"arca.example/arca/shared/record"
+	"arca.example/arca/shared/store"
+)
+
+// Client calls one party. Signer may be nil for calls that need no proof.
+type Client struct {
+	Base   string // the party's origin, no trailing slash
+	HTTP   *http.Client
+	Signer *record.Signer
+	Now    func() time.Time
+}
+
+// do makes one call. body nil sends none; a string or []byte is sent as it is, anything else as JSON. into may be
+// *[]byte for an answer that is not JSON.
+func (c *Client) do(ctx context.Context, method, path string, body, into any) error {
+	raw, kind, err := encode(body)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.Base+path, bytes.NewReader(raw))
+	if err != nil {
+		return problem.Wrap(problem.Invalid, err, "the party's address is not a URL")
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", kind)
+	}
+	req.Header.Set("User-Agent", "arca")
+	if c.Signer != nil {
+		if err := record.SignCall(c.Signer, req, raw, c.Now()); err != nil {
+			return err
+		}
+	}
+	res, err := c.HTTP.Do(req)
+	if err != nil {
+		return problem.Wrap(problem.Unavailable, err, "the party cannot be reached; check that it runs and try again")
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(res.Body, MaxAnswer+1))
+	if err != nil || len(answer) > MaxAnswer {
+		return problem.Wrap(problem.Unavailable, err, "the party's answer broke off or is too large; try again")
+	}
+	if res.StatusCode >= 300 {
+		return refusal(res.StatusCode, answer)
+	}
+	return decode(answer, into)
+}
+
+func encode(body any) (raw []byte, kind string, err error) {
+	switch b := body.(type) {
+	case nil:
+		return nil, "", nil
+	case []byte:
+		return b, "application/octet-stream", nil
+	case string:
+		return []byte(b), "application/jose", nil
+	}
+	raw, err = json.Marshal(body)
+	return raw, "application/json", err
+}
+
+func decode(answer []byte, into any) error {
+	switch v := into.(type) {
+	case nil:
+		return nil
+	case *[]byte:
+		*v = answer
+		return nil
+	}
+	if err := json.Unmarshal(answer, into); err != nil {
+		return problem.Wrap(problem.Unavailable, err, "the party's answer is not what this version understands; update arca")
+	}
+	return nil
+}
+
+// refusal turns a problem document back into the error that it was made from.
+func refusal(status int, answer []byte) error {
+	var p struct {
+		Kind   problem.Kind `json:"kind"`
+		Detail string       `json:"detail"`
+	}
+	if json.Unmarshal(answer, &p) != nil || p.Kind == "" || p.Detail == "" || len(p.Detail) > 1000 {
+		return problem.New(problem.Unavailable, "the party answered with status %d and no explanation; try again", status)
+	}
+	return problem.New(p.Kind, "%s", p.Detail)
+}
+
+// Vault calls the vault.
+type Vault struct{ Client }
+
+// Identity reads the log's key and the packs' shape.
+func (v *Vault) Identity(ctx context.Context) (out VaultIdentity, err error) {
+	return out, v.do(ctx, "GET", "/v1/vault", nil, &out)
+}
+
+// PutTrust hands over the trust file.
+func (v *Vault) PutTrust(ctx context.Context, joint record.Joint) error {
+	return v.do(ctx, "PUT", "/v1/trust", joint, nil)
+}
+
+// Admit registers a principal.
+func (v *Vault) Admit(ctx context.Context, joint record.Joint) error {
+	return v.do(ctx, "POST", "/v1/principals", joint, nil)
+}
+
+// Reserve gets count consecutive pack numbers.
+func (v *Vault) Reserve(ctx context.Context, nonce record.ID, count int) (uint64, error) {
+	var out Reserved
+	err := v.do(ctx, "POST", "/v1/packs", Reserve{Count: count, Nonce: nonce.String()}, &out)
+	return out.First, err
+}
+
+// Upload announces a pack and gives the transfer that stores it.
+func (v *Vault) Upload(ctx context.Context, n uint64, pack, slots record.Digest) (store.Transfer, error) {
+	var out Transfer
+	err := v.do(ctx, "POST", "/v1/packs/"+strconv.FormatUint(n, 10)+"/upload", Announce{Pack: pack.String(), Slots: slots.String()}, &out)
+	return store.Transfer(out), err
+}
+
+// Arrived confirms that a pack was stored.
+func (v *Vault) Arrived(ctx context.Context, n uint64) error {
+	return v.do(ctx, "POST", "/v1/packs/"+strconv.FormatUint(n, 10)+"/arrived", nil, nil)
+}
+
+// Packs lists arrived packs from a number on.
+func (v *Vault) Packs(ctx context.Context, from uint64) (out Packs, err error) {
+	return out, v.do(ctx, "GET", "/v1/packs?from="+strconv.FormatUint(from, 10), nil, &out)
+}
+
+// Download gives the transfer of a whole pack.
+func (v *Vault) Download(ctx context.Context, n uint64) (store.Transfer, error) {
+	var out Transfer
+	err := v.do(ctx, "GET", "/v1/packs/"+strconv.FormatUint(n, 10), nil, &out)
+	return store.Transfer(out), err
+}
+
+// Add hands entries to the log; it implements keyholder.Log.
+func (v *Vault) Add(ctx context.Context, entries ...ledger.Entry) error {
+	var list Entries
+	for _, e := range entries {
+		list.Entries = append(list.Entries, e.String())
+	}
+	return v.do(ctx, "POST", "/v1/entries", list, nil)
+}
+
+// Proof gives an entry's tlog-proof; problem.Conflict while it is pending.
+func (v *Vault) Proof(ctx context.Context, entry ledger.Entry) (out []byte, err error) {
+	return out, v.do(ctx, "GET", "/v1/proofs/"+entry.String(), nil, &out)
+}
+
+// Checkpoint gives the newest cosigned checkpoint.
+func (v *Vault) Checkpoint(ctx context.Context) (out []byte, err error) {
+	return out, v.do(ctx, "GET", "/v1/checkpoint", nil, &out)
+}
+
+// Consistency gives the C2SP consistency proof lines between two tree sizes.
+func (v *Vault) Consistency(ctx context.Context, from int64) (out []byte, err error) {
+	return out, v.do(ctx, "GET", "/v1/consistency?from="+strconv.FormatInt(from, 10), nil, &out)
+}
+
+// Tile gives a tile or entry bundle by its C2SP path.
+func (v *Vault) Tile(ctx context.Context, path string) (out []byte, err error) {
+	return out, v.do(ctx, "GET", "/v1/"+path, nil, &out)
+}
+
+// Keyholder calls court or custodian.
+type Keyholder struct{ Client }
+
+// Identity reads its party and online key.
+func (k *Keyholder) Identity(ctx context.Context) (out KeyholderIdentity, err error) {
+	return out, k.do(ctx, "GET", "/v1/keyholder", nil, &out)
+}
+
+// PutTrust hands over the trust file.
+func (k *Keyholder) PutTrust(ctx context.Context, joint record.Joint) error {
+	return k.do(ctx, "PUT", "/v1/trust", joint, nil)
+}
+
+// Trust reads it.
+func (k *Keyholder) Trust(ctx context.Context) (out record.Joint, err error) {
+	return out, k.do(ctx, "GET", "/v1/trust", nil, &out)
+}
+
+// Enrol registers a person or machine.
+func (k *Keyholder) Enrol(ctx context.Context, joint record.Joint) error {
+	return k.do(ctx, "POST", "/v1/people", joint, nil)
+}
+
+// People lists enrolments that the caller may see.
+func (k *Keyholder) People(ctx context.Context) (out People, err error) {
+	return out, k.do(ctx, "GET", "/v1/people", nil, &out)
+}
+
+// Suspend takes a person out of service.
+func (k *Keyholder) Suspend(ctx context.Context, statement string) error {
+	return k.do(ctx, "POST", "/v1/suspensions", statement, nil)
+}
+
+// Log reads a case's events from a number on; the zero case is the party's general journal.
+func (k *Keyholder) Log(ctx context.Context, chain record.Digest, from int64) (out Log, err error) {
+	return out, k.do(ctx, "GET", "/v1/log?case="+chain.String()+"&from="+strconv.FormatInt(from, 10), nil, &out)
+}
+
+// Admit sends an order.
+func (k *Keyholder) Admit(ctx context.Context, statement string) (out Order, err error) {
+	return out, k.do(ctx, "POST", "/v1/orders", statement, &out)
+}
+
+// Orders lists the chains that concern the caller.
+func (k *Keyholder) Orders(ctx context.Context) (out Orders, err error) {
+	return out, k.do(ctx, "GET", "/v1/orders", nil, &out)
+}
+
+// Order gives one chain with its members and units.
+func (k *Keyholder) Order(ctx context.Context, chain record.Digest) (out Order, err error) {
+	return out, k.do(ctx, "GET", "/v1/orders/"+chain.String(), nil, &out)
+}
+
+// Status gives the signed status of a chain over a nonce; it implements keyholder.Peer.
+func (k *Keyholder) Status(ctx context.Context, chain record.Digest, nonce record.ID) (string, error) {
+	var out Signed
+	err := k.do(ctx, "POST", "/v1/status", StatusAsk{Chain: chain.String(), Nonce: nonce.String()}, &out)
+	return out.Statement, err
+}
+
+// UnitKeys gives the signed unit keys of a chain; it implements keyholder.Peer.
+func (k *Keyholder) UnitKeys(ctx context.Context, chain record.Digest) ([]string, error) {
+	var out SignedList
+	err := k.do(ctx, "GET", "/v1/units?chain="+url.QueryEscape(chain.String()), nil, &out)
+	return out.Statements, err
+}
+
+// Unit asks for one unit's keys, which are made if the order covers it.
+func (k *Keyholder) Unit(ctx context.Context, ask UnitAsk) (string, error) {
+	var out Signed
+	err := k.do(ctx, "POST", "/v1/units", ask, &out)
+	return out.Statement, err
+}
+
+// FileNote files a batch note and gives the receipt.
+func (k *Keyholder) FileNote(ctx context.Context, note []byte) (string, error) {
+	var out Signed
+	err := k.do(ctx, "POST", "/v1/notes", note, &out)
+	return out.Statement, err
+}
+
+// Ask sends a request.
+func (k *Keyholder) Ask(ctx context.Context, statement string) (out Named, err error) {
+	return out, k.do(ctx, "POST", "/v1/requests", statement, &out)
+}
+
+// Decide sends an approval or denial.
+func (k *Keyholder) Decide(ctx context.Context, statement string) error {
+	return k.do(ctx, "POST", "/v1/approvals", statement, nil)
+}
+
+// Inbox lists requests from a number on.
+func (k *Keyholder) Inbox(ctx context.Context, from int64) (out Inbox, err error) {
+	return out, k.do(ctx, "GET", "/v1/requests?from="+strconv.FormatInt(from, 10), nil, &out)
+}
+
+// Request shows one request.
+func (k *Keyholder) Request(ctx context.Context, hash record.Digest) (out Asked, err error) {
+	return out, k.do(ctx, "GET", "/v1/requests/"+hash.String(), nil, &out)
+}
+
+// Release asks for halves from a position on; the answer is a signed release.
+func (k *Keyholder) Release(ctx context.Context, request record.Digest, from int) (string, error) {
+	var out Signed
+	err := k.do(ctx, "POST", "/v1/releases", ReleaseAsk{From: from, Request: request.String()}, &out)
+	return out.Statement, err
+}

@@ -1,0 +1,169 @@
+// Package wire is how the parties talk: the bodies of every call and the
+// client that makes them. Server and client share these types, so they cannot drift.
+//
+// Every call carries a proof of possession (record.Proof) where its caller has a key to
+// show; statements prove themselves. A client believes nothing that it is told: it hands
+// signed artefacts to whoever asked, unread. Answers are bounded in size and time.
+package wire
+
+import (
+	"net/http"
+	"time"
+
+	"arca.example/arca/shared/record"
+)
+
+// MaxAnswer is the largest answer that a client reads, in bytes.
+const MaxAnswer = 8 << 20
+
+// VaultIdentity is the answer of GET /v1/vault.
+type VaultIdentity struct {
+	LogKey    string `json:"logKey" doc:"signed-note verifier key of the log"`
+	LogOrigin string `json:"logOrigin" doc:"first line of the log's checkpoints"`
+	PackBytes int    `json:"packBytes" doc:"size of every pack"`
+	PackSlots int    `json:"packSlots" doc:"header slots of every pack"`
+}
+
+// Reserve asks POST /v1/packs for numbers.
+type Reserve struct {
+	Count int    `json:"count" minimum:"1" maximum:"64" doc:"how many numbers"`
+	Nonce string `json:"nonce" minLength:"32" maxLength:"32" doc:"32 hexadecimal digits; the same nonce gives the same numbers"`
+}
+
+// Reserved is its answer: numbers First to First+Count-1.
+type Reserved struct {
+	First uint64 `json:"first" doc:"the first number"`
+}
+
+// Announce tells POST /v1/packs/{number}/upload what will be stored.
+type Announce struct {
+	Pack  string `json:"pack" minLength:"64" maxLength:"64" doc:"SHA-256 of the whole pack"`
+	Slots string `json:"slots" minLength:"64" maxLength:"64" doc:"SHA-256 of its slot area"`
+}
+
+// Transfer is one HTTP request that moves a pack to or from the object store.
+type Transfer struct {
+	Method  string      `json:"method"`
+	URL     string      `json:"url"`
+	Header  http.Header `json:"header" doc:"to be sent exactly"`
+	Expires time.Time   `json:"expires"`
+}
+
+// Packs is the answer of GET /v1/packs.
+type Packs struct {
+	Next  uint64       `json:"next" doc:"lowest number that was never given out"`
+	Packs []ListedPack `json:"packs" doc:"arrived packs in order, without a gap"`
+}
+
+// ListedPack is a pack with the opening of its log entry.
+type ListedPack struct {
+	Event  []byte `json:"event" doc:"canonical bytes of the pack's event"`
+	Number uint64 `json:"number"`
+	Random []byte `json:"random" doc:"32 bytes that open its log entry"`
+}
+
+// Entries are handed to POST /v1/entries.
+type Entries struct {
+	Entries []string `json:"entries" minItems:"1" maxItems:"100" doc:"log entries, 64 hexadecimal digits each"`
+}
+
+// Accepted says that something is durable, with nothing to add.
+type Accepted struct {
+	Accepted bool `json:"accepted"`
+}
+
+// KeyholderIdentity is the answer of GET /v1/keyholder.
+type KeyholderIdentity struct {
+	Online string `json:"online" doc:"public key of the keyholder functions"`
+	Party  string `json:"party" enum:"court,custodian"`
+}
+
+// StatusAsk asks POST /v1/status.
+type StatusAsk struct {
+	Chain string `json:"chain" minLength:"64" maxLength:"64" doc:"order chain"`
+	Nonce string `json:"nonce" minLength:"32" maxLength:"32" doc:"drawn by the asker for this call"`
+}
+
+// Signed carries one statement.
+type Signed struct {
+	Statement string `json:"statement" doc:"JWS compact form"`
+}
+
+// SignedList carries statements.
+type SignedList struct {
+	Statements []string `json:"statements" doc:"JWS compact form each"`
+}
+
+// UnitAsk asks POST /v1/units for a unit's keys.
+type UnitAsk struct {
+	Chain          string `json:"chain" minLength:"64" maxLength:"64"`
+	Classification string `json:"classification" minLength:"1" maxLength:"64"`
+	Compartment    string `json:"compartment" enum:"main,privileged"`
+	Week           string `json:"week" pattern:"^[0-9]{4}-W[0-9]{2}$" doc:"ISO week of the recording's start"`
+}
+
+// Named is the answer to a statement that was filed.
+type Named struct {
+	Hash string `json:"hash" doc:"SHA-256 of the statement's signing input"`
+}
+
+// ReleaseAsk asks POST /v1/releases.
+type ReleaseAsk struct {
+	From    int    `json:"from" minimum:"0" maximum:"10000000" doc:"position in the whole answer"`
+	Request string `json:"request" minLength:"64" maxLength:"64"`
+}
+
+// Order is a chain as GET /v1/orders shows it.
+type Order struct {
+	AccessEnd time.Time `json:"accessEnd"`
+	Chain     string    `json:"chain"`
+	Members   []string  `json:"members,omitempty" doc:"the chain as signed, oldest first"`
+	State     string    `json:"state" doc:"in-force, suspended, revoked, lapsed or not-yet"`
+	Units     []string  `json:"units,omitempty" doc:"ISO weeks with keys"`
+}
+
+// Orders is a list of them.
+type Orders struct {
+	Orders []Order `json:"orders"`
+}
+
+// Asked is a request as the inbox shows it.
+type Asked struct {
+	Approvals []string `json:"approvals,omitempty" doc:"approvals and denials, JWS each"`
+	Author    string   `json:"author" doc:"name that the author is enrolled under"`
+	Denied    bool     `json:"denied"`
+	Hash      string   `json:"hash"`
+	Number    int64    `json:"number" doc:"place in this keyholder's inbox"`
+	Provable  bool     `json:"provable" doc:"the witnessed log holds the request and every approval"`
+	Statement string   `json:"statement" doc:"the request, JWS"`
+}
+
+// Inbox is the answer of GET /v1/requests.
+type Inbox struct {
+	Next     int64   `json:"next" doc:"continue from this number"`
+	Requests []Asked `json:"requests"`
+}
+
+// People is the answer of GET /v1/people.
+type People struct {
+	People []EnrolledPerson `json:"people"`
+}
+
+// EnrolledPerson is an enrolment as it was signed.
+type EnrolledPerson struct {
+	Enrolment record.Joint `json:"enrolment"`
+	Key       string       `json:"key" doc:"key id"`
+	Suspended bool         `json:"suspended"`
+}
+
+// Log is the answer of GET /v1/log.
+type Log struct {
+	Events []LoggedEvent `json:"events"`
+	Next   int64         `json:"next" doc:"continue from this number"`
+}
+
+// LoggedEvent is an event with the randomness that opens its log entry.
+type LoggedEvent struct {
+	Event  []byte `json:"event" doc:"canonical bytes"`
+	Random []byte `json:"random"`
+}
