@@ -46,7 +46,7 @@ func FuzzParseTree(f *testing.F) {
 
 func FuzzVerify(f *testing.F) {
 	w := newForest(f, 3, 2)
-	w.grow(5)
+	w.grow(300)
 	good := w.checkpoint(f, 0, 0, 0)
 	f.Add(good)
 	f.Add(w.checkpoint(f, 0, 0))
