@@ -47,6 +47,9 @@ func (l *Ledger) publish(ctx context.Context, h head, out *Outcome) error {
 		return l.explainShortfall(ctx, tree, err, out)
 	}
 	out.Checkpoint = read
+	if skew := read.Fresh(l.now(), ledger.MaxSkew); err == nil && skew != nil {
+		out.Refusals = append(out.Refusals, skew) // the checkpoint stands; this machine's clock does not
+	}
 	return err
 }
 

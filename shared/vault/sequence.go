@@ -126,7 +126,7 @@ type Outcome struct {
 	Added      int               // entries that this run moved into the log
 	Size       int64             // of the log now
 	Checkpoint ledger.Checkpoint // the newest with a quorum; zero if there is none yet
-	Refusals   []error           // per witness that did not cosign, why
+	Refusals   []error           // per witness that did not cosign, why; and a wrong clock of ours
 }
 
 // Sequence moves pending entries into the log until there are none, or for
@@ -149,7 +149,7 @@ func (l *Ledger) Sequence(ctx context.Context) (Outcome, error) {
 
 func (l *Ledger) sequence(ctx context.Context) (Outcome, error) {
 	var out Outcome
-	began, races := time.Now(), 0
+	began, races := time.Now(), 0 // time.Now measures a span here and dates nothing
 	for {
 		added, err := l.round(ctx)
 		if errors.Is(err, errRaced) {
