@@ -15,7 +15,7 @@ import (
 
 // Entry builds one function.
 type Entry struct {
-	// Needs are the settings that the function reads, PARTY and ORIGIN apart.
+	// Needs are the settings that the function reads, edge.Always apart.
 	Needs []edge.Setting
 	// New builds the function. It opens nothing: resources open on first use.
 	New func(env edge.Env) (*edge.Function, error)

@@ -76,7 +76,8 @@ type Resources struct {
 // Setting is the name of an environment variable that a function may ask for.
 type Setting string
 
-// The settings. PARTY and ORIGIN are always required and not listed by functions.
+// The settings. PARTY, ORIGIN and AWS_REGION are always required and not listed
+// by functions.
 const (
 	SetParty     Setting = "PARTY"
 	SetOrigin    Setting = "ORIGIN"
@@ -117,13 +118,16 @@ var settings = map[Setting]struct {
 	SetPackSlots: {"all packs of a vault have one layout", readPackSlots},
 }
 
-// ReadEnv reads the settings that function needs, and PARTY and ORIGIN, through
+// Always are the settings that every function has without asking.
+var Always = []Setting{SetParty, SetOrigin, SetRegion}
+
+// ReadEnv reads the settings that function needs, and Always, through
 // lookup (os.LookupEnv, or a plan's environment). All that is missing or
 // malformed is reported at once, each by name and reason, never by value.
 func ReadEnv(function string, lookup func(string) (string, bool), needs ...Setting) (Env, error) {
 	env := Env{Function: function}
 	var wrong []error
-	for _, name := range append([]Setting{SetParty, SetOrigin}, needs...) {
+	for _, name := range slices.Concat(Always, needs) {
 		s, known := settings[name]
 		if !known {
 			wrong = append(wrong, fmt.Errorf("%s is not a setting of Arca", name))
