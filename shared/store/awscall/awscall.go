@@ -111,9 +111,9 @@ func Classify(err error) Outcome {
 func IsBusy(code string) bool { return busy[code] }
 
 // Wait sleeps before the next attempt, numbered from 0: full jitter up to 20 ms
-// doubled each time, at most a second. It returns early with ctx's error.
-func Wait(ctx context.Context, attempt int) error {
-	limit := min(time.Second, 20*time.Millisecond<<min(attempt, 10))
+// doubled each time, at most longest. It returns early with ctx's error.
+func Wait(ctx context.Context, attempt int, longest time.Duration) error {
+	limit := min(longest, 20*time.Millisecond<<min(attempt, 10))
 	timer := time.NewTimer(time.Duration(rand.Int64N(int64(limit)) + 1))
 	defer timer.Stop()
 	select {

@@ -47,7 +47,7 @@ func (r *Rows) Commit(ctx context.Context, writes ...store.Write) error {
 		case awscall.Unclear:
 			unclear = true
 		}
-		if awscall.Wait(ctx, attempt) != nil {
+		if awscall.Wait(ctx, attempt, r.options.LongestWait) != nil {
 			break
 		}
 	}

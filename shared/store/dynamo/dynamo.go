@@ -39,6 +39,7 @@ type Options struct {
 	Credentials aws.CredentialsProvider         // nil: awscall.Environment
 	Attempts    int                             // per operation; 0: 8
 	Timeout     time.Duration                   // per attempt; 0: 5 s
+	LongestWait time.Duration                   // between attempts; 0: 1 s
 	APIOptions  []func(*middleware.Stack) error // fault injection and recording, in tests
 }
 
@@ -56,6 +57,9 @@ func New(options Options) *Rows {
 	}
 	if options.Attempts == 0 {
 		options.Attempts = 8
+	}
+	if options.LongestWait == 0 {
+		options.LongestWait = time.Second
 	}
 	if options.Timeout == 0 {
 		options.Timeout = 5 * time.Second
@@ -151,7 +155,7 @@ func (r *Rows) again(ctx context.Context, attempt int, err error, more bool) err
 	if attempt+1 >= r.options.Attempts {
 		return unavailable(err)
 	}
-	if werr := awscall.Wait(ctx, attempt); werr != nil {
+	if werr := awscall.Wait(ctx, attempt, r.options.LongestWait); werr != nil {
 		return unavailable(werr)
 	}
 	return nil

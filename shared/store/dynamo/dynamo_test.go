@@ -3,6 +3,7 @@ package dynamo
 import (
 	"context"
 	"testing"
+	"time"
 
 	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/store"
@@ -20,6 +21,7 @@ func table(t *testing.T, endpoint, name string, plan *fault.Plan) *Rows {
 		t.Fatal(err)
 	}
 	if plan != nil {
+		o.LongestWait = 2 * time.Millisecond
 		o.APIOptions = append(o.APIOptions, plan.Install)
 	}
 	return New(o)
