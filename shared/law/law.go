@@ -1,0 +1,488 @@
+// Package law says what an order chain allows and until when.
+//
+// It promises a pure answer: the members of a chain go in, a State comes out,
+// the same for the same members in whatever order they arrived, so two
+// keyholders that hold the same members agree. It refuses what the statute
+// profile (a data file under profiles/, each number with its article) does not
+// allow, and when in doubt it suspends.
+//
+// It trusts that its caller verified every signature, that the author is a
+// judge of the order's court, and the hash; it trusts no date further than the
+// judge who signed it, except that no decision lies in the future.
+//
+// # Chains
+//
+// The first member is an authorisation, sequence 0. Extensions and narrowings
+// follow, each with the next sequence number and the hash of its predecessor.
+// Two members of one sequence number suspend the chain until a judge chooses
+// one of them, by a resumption that names it in Previous; what followed the
+// other is void.
+//
+// Revocations, suspensions and resumptions name the chain only, have no
+// sequence number, and count from the moment they are known, whatever their
+// date: whoever holds one refuses. A resumption names in Lifts the suspension
+// that it ends, so an old one cannot be replayed against a new suspension. A
+// revocation ends a chain for good; the judge issues a new authorisation.
+//
+// # Clocks
+//
+// Terms run date to date from the judicial decision, not from the first
+// capture. An extension runs from the earlier expiry and is decided no later
+// than it. Nothing is captured past the cap. All instants are whole seconds; a
+// window contains its first second and not its last.
+//
+// A narrowing counts for everything sealed after it is known, also for what was
+// captured before: the stricter reading.
+package law
+
+import (
+	"bytes"
+	"slices"
+	"time"
+
+	"arca.example/arca/shared/problem"
+	"arca.example/arca/shared/record"
+)
+
+// clockSkew is how far a decision may seem to lie in the future.
+const clockSkew = 5 * time.Minute
+
+// Member is a verified member of a chain: its order and its statement's hash.
+type Member struct {
+	Hash  record.Digest
+	Order record.Order
+}
+
+// State is what a chain allows.
+type State struct {
+	Profile        string
+	Audience       record.Digest
+	Court          string
+	Case           string
+	PoliceUnit     string
+	Classification string
+
+	Chain    record.Digest // hash of the first member
+	Head     record.Digest // hash of the last sequenced member that stands
+	Sequence int           // its number
+	Decided  time.Time     // the first decision, from which the cap runs
+
+	Capture   record.Window // what starts and ends inside may be sealed
+	AccessEnd time.Time     // opening ends; outside
+	Cap       time.Time     // Capture.Until never lies after it
+	Scope     record.Scope
+	Reports   record.Reports
+
+	Suspended bool            // by a suspension that no resumption lifted, or by Forked
+	Forked    bool            // two members of one sequence number
+	Revoked   bool            // for good
+	Stops     []record.Digest // revocations, suspensions and resumptions, sorted
+}
+
+// Admit says whether next may join the chain, and what the chain is then. An
+// empty chain takes an authorisation. Admitting a member again changes nothing.
+// Errors: problem.Invalid (the order is wrong and will stay wrong),
+// problem.Denied (the law does not allow it), problem.Conflict (an earlier
+// member is missing, or a judge must choose first).
+func Admit(chain []Member, next Member, now time.Time) (State, error) {
+	if next.Order.Decided.IsZero() || next.Order.Decided.After(now.Add(clockSkew)) {
+		return State{}, problem.New(problem.Invalid, "the order has no date of decision, or one in the future; correct it and sign again")
+	}
+	if len(chain) == 0 {
+		return begin(next)
+	}
+	trail, state, err := read(chain)
+	if err != nil {
+		return State{}, err
+	}
+	if slices.ContainsFunc(chain, func(m Member) bool { return m.Hash == next.Hash }) {
+		return state, nil
+	}
+	if err := state.sameChain(&next.Order); err != nil {
+		return State{}, err
+	}
+	if next.Order.Kind.NamesChain() {
+		err = state.admitStop(chain, &next.Order)
+	} else {
+		err = state.admitSequenced(trail, chain, next)
+	}
+	if err != nil {
+		return State{}, err
+	}
+	return Read(append(slices.Clone(chain), next))
+}
+
+// Read works out a chain's state from its members, which Admit accepted one by one.
+func Read(chain []Member) (State, error) {
+	_, state, err := read(chain)
+	return state, err
+}
+
+// read follows the sequence from the first member. trail holds the state after
+// each sequence number that stands, without the stops.
+func read(chain []Member) (trail []State, state State, err error) {
+	first := slices.IndexFunc(chain, func(m Member) bool { return m.Order.Chain.IsZero() })
+	if first < 0 {
+		return nil, State{}, problem.New(problem.Invalid, "an order chain begins with an authorisation")
+	}
+	if state, err = begin(chain[first]); err != nil {
+		return nil, State{}, err
+	}
+	trail = append(trail, state)
+	for {
+		candidates := successors(chain, state)
+		if len(candidates) == 0 {
+			break
+		}
+		next, ok := chosen(chain, candidates)
+		if !ok {
+			state.Forked = true
+			break
+		}
+		if state, err = state.apply(next); err != nil {
+			return nil, State{}, err
+		}
+		trail = append(trail, state)
+	}
+	state.stop(chain)
+	return trail, state, nil
+}
+
+// begin checks a first member and gives the chain's first state.
+func begin(m Member) (State, error) {
+	o := &m.Order
+	if o.Kind != record.Authorisation || !o.Chain.IsZero() || !o.Previous.IsZero() || !o.Lifts.IsZero() || o.Sequence != 0 {
+		return State{}, problem.New(problem.Conflict, "an order chain begins with an authorisation; admit that first")
+	}
+	p, err := ProfileOf(o.Profile)
+	if err != nil {
+		return State{}, err
+	}
+	if err := p.lacks(o); err != nil {
+		return State{}, err
+	}
+	s := State{
+		Profile: o.Profile, Audience: o.Audience, Court: o.Court, Case: o.Case, PoliceUnit: o.PoliceUnit, Classification: o.Classification,
+		Chain: m.Hash, Head: m.Hash, Decided: o.Decided, Capture: o.Capture, AccessEnd: o.AccessEnd, Cap: p.End(o.Decided, p.Cap),
+		Scope: cloneScope(o.Scope), Reports: o.Reports,
+	}
+	if o.Capture.From.Before(o.Decided) {
+		return State{}, problem.New(problem.Denied, "the measure begins before the judicial decision; it begins with it or later (%s)", p.FirstTerm.Source)
+	}
+	if end := p.End(o.Decided, p.FirstTerm); o.Capture.Until.After(end) {
+		return State{}, problem.New(problem.Denied, "the first term is at most %d months from the judicial decision, so it ends by %s (%s)", p.FirstTerm.Months, instant(end), p.FirstTerm.Source)
+	}
+	return s, s.checkWindow(p)
+}
+
+// checkWindow holds what every state must keep.
+func (s *State) checkWindow(p *Profile) error {
+	if !s.Capture.From.Before(s.Capture.Until) {
+		return problem.New(problem.Invalid, "the measure must end after it begins")
+	}
+	if s.Capture.Until.After(s.Cap) {
+		return problem.New(problem.Denied, "with all its extensions the measure lasts at most %d months, so it ends by %s (%s)", p.Cap.Months, instant(s.Cap), p.Cap.Source)
+	}
+	if s.AccessEnd.Before(s.Capture.Until) {
+		return problem.New(problem.Invalid, "access to the recordings must not end before the measure does")
+	}
+	return nil
+}
+
+// sameChain refuses a member of another chain, court or statute. An attribute
+// that a later member may leave out must not differ if it is there.
+func (s *State) sameChain(o *record.Order) error {
+	if o.Chain != s.Chain {
+		return problem.New(problem.Invalid, "the order belongs to another chain")
+	}
+	if o.Court != s.Court || o.Profile != s.Profile || o.Audience != s.Audience {
+		return problem.New(problem.Denied, "only the court that authorised the measure changes it, under the same statute and installation")
+	}
+	same := func(later, first string) bool { return later == "" || later == first }
+	if !same(o.Case, s.Case) || !same(o.PoliceUnit, s.PoliceUnit) || !same(o.Classification, s.Classification) {
+		return problem.New(problem.Denied, "case, unit of police and classification are the first order's; a change of them needs a new authorisation")
+	}
+	if o.Decided.Before(s.Decided) {
+		return problem.New(problem.Invalid, "the order was decided before the measure was authorised; correct the date")
+	}
+	return nil
+}
+
+// admitStop checks a member that names the chain only.
+func (s *State) admitStop(chain []Member, o *record.Order) error {
+	if o.Sequence != 0 || o.Kind != record.Resumption && (!o.Previous.IsZero() || !o.Lifts.IsZero()) {
+		return problem.New(problem.Invalid, "a revocation or suspension names the chain and nothing else, so that it applies at once")
+	}
+	if o.Reason == "" {
+		return problem.New(problem.Invalid, "say why: the order lacks its reason")
+	}
+	if o.Kind != record.Resumption {
+		return nil
+	}
+	lifts := func(m Member) bool { return m.Hash == o.Lifts && m.Order.Kind == record.Suspension }
+	chooses := func(m Member) bool { return m.Hash == o.Previous && !m.Order.Kind.NamesChain() && m.Order.Sequence > 0 }
+	if o.Lifts.IsZero() == o.Previous.IsZero() {
+		return problem.New(problem.Invalid, "a resumption names either the suspension that it lifts or, of two members with one number, the one that it chooses")
+	}
+	if !slices.ContainsFunc(chain, lifts) && !slices.ContainsFunc(chain, chooses) {
+		return problem.New(problem.Conflict, "the suspension or member that the resumption names is not known here; admit it first")
+	}
+	return nil
+}
+
+// admitSequenced checks an extension or narrowing against the member that it follows.
+func (s *State) admitSequenced(trail []State, chain []Member, next Member) error {
+	o := &next.Order
+	switch {
+	case o.Kind != record.Extension && o.Kind != record.Narrowing:
+		return problem.New(problem.Invalid, "this kind of order does not continue a chain")
+	case o.Sequence < 1 || !o.Lifts.IsZero():
+		return problem.New(problem.Invalid, "an extension or narrowing has the sequence number after its predecessor's")
+	case s.Revoked:
+		return problem.New(problem.Denied, "the order was revoked; a new authorisation is needed")
+	case o.Sequence > len(trail) && s.Forked:
+		return problem.New(problem.Conflict, "two members of the chain have one sequence number; a judge must choose one of them first")
+	case o.Sequence > len(trail):
+		return problem.New(problem.Conflict, "an earlier member of the chain is missing here; admit it first")
+	}
+	before := trail[o.Sequence-1]
+	if o.Previous != before.Head {
+		return problem.New(problem.Conflict, "the order does not name the member before it; sign it again on the chain's present head")
+	}
+	if siblings := successors(chain, before); len(siblings) > 0 && hasChoice(chain, siblings) {
+		return problem.New(problem.Conflict, "a judge has chosen another member with this sequence number; sign on the chain's present head")
+	}
+	_, err := before.apply(next)
+	return err
+}
+
+// apply gives the state after an extension or narrowing.
+func (s State) apply(m Member) (State, error) {
+	o := &m.Order
+	p, err := ProfileOf(s.Profile)
+	if err != nil {
+		return State{}, err
+	}
+	if err := s.sameChain(o); err != nil {
+		return State{}, err
+	}
+	if o.Kind == record.Extension {
+		err = s.extend(p, o)
+	} else {
+		err = s.narrow(o)
+	}
+	if err != nil {
+		return State{}, err
+	}
+	if s.Scope, err = narrower(s.Scope, o.Scope); err != nil {
+		return State{}, err
+	}
+	if o.Reports != (record.Reports{}) {
+		s.Reports = o.Reports
+	}
+	s.Head, s.Sequence = m.Hash, o.Sequence
+	return s, s.checkWindow(p)
+}
+
+// extend moves the end of the measure. s is a copy: only apply keeps it.
+func (s *State) extend(p *Profile, o *record.Order) error {
+	if o.Reason == "" {
+		return problem.New(problem.Invalid, "the extension lacks its reasons (%s)", p.ExtensionReason.Source)
+	}
+	if o.Decided.After(s.Capture.Until) {
+		return problem.New(problem.Denied, "the measure had expired when the extension was decided and ceased to all effects (%s); a new authorisation is needed", p.Lapse.Source)
+	}
+	if !o.Capture.From.Equal(s.Capture.Until) {
+		return problem.New(problem.Denied, "an extension runs from the earlier expiry, %s (%s)", instant(s.Capture.Until), p.ExtensionTerm.Source)
+	}
+	if end := p.End(s.Capture.Until, p.ExtensionTerm); o.Capture.Until.After(end) {
+		return problem.New(problem.Denied, "an extension is at most %d months from the earlier expiry, so it ends by %s (%s)", p.ExtensionTerm.Months, instant(end), p.ExtensionTerm.Source)
+	}
+	if !o.Capture.Until.After(o.Capture.From) {
+		return problem.New(problem.Invalid, "an extension must end after it begins")
+	}
+	s.Capture.Until = o.Capture.Until
+	if !o.AccessEnd.IsZero() {
+		s.AccessEnd = o.AccessEnd
+	}
+	return nil
+}
+
+// narrow takes away from window, access or scope; what the member leaves out stays.
+func (s *State) narrow(o *record.Order) error {
+	if o.Reason == "" {
+		return problem.New(problem.Invalid, "say why: the order lacks its reason")
+	}
+	wider := problem.New(problem.Denied, "a narrowing only takes away; a wider scope or a longer time needs an extension or a new authorisation")
+	if o.Capture != (record.Window{}) {
+		if o.Capture.From.Before(s.Capture.From) || o.Capture.Until.After(s.Capture.Until) {
+			return wider
+		}
+		s.Capture = o.Capture
+	}
+	if !o.AccessEnd.IsZero() {
+		if o.AccessEnd.After(s.AccessEnd) {
+			return wider
+		}
+		s.AccessEnd = o.AccessEnd
+	}
+	return nil
+}
+
+// narrower gives next, which must lie within now, or now if next says nothing.
+func narrower(now, next record.Scope) (record.Scope, error) {
+	for _, id := range next.Identifiers {
+		if !slices.Contains(now.Identifiers, id) {
+			return now, problem.New(problem.Denied, "the order names a number or label that the chain does not cover; it needs an authorisation of its own")
+		}
+	}
+	for _, kind := range next.Kinds {
+		if !slices.Contains(now.Kinds, kind) {
+			return now, problem.New(problem.Denied, "the order names a kind of communication that the chain does not cover; it needs an authorisation of its own")
+		}
+	}
+	now = cloneScope(now)
+	if len(next.Identifiers) > 0 {
+		now.Identifiers = slices.Clone(next.Identifiers)
+	}
+	if len(next.Kinds) > 0 {
+		now.Kinds = slices.Clone(next.Kinds)
+	}
+	return now, nil
+}
+
+func cloneScope(s record.Scope) record.Scope {
+	return record.Scope{Identifiers: slices.Clone(s.Identifiers), Kinds: slices.Clone(s.Kinds)}
+}
+
+// successors are the members that follow s by number and predecessor.
+func successors(chain []Member, s State) []Member {
+	var list []Member
+	for _, m := range chain {
+		if !m.Order.Kind.NamesChain() && m.Order.Sequence == s.Sequence+1 && m.Order.Previous == s.Head {
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
+// chosen gives the one candidate that stands: the only one, or the only one
+// that resumptions choose. Two choices of different members choose nothing.
+func chosen(chain, candidates []Member) (Member, bool) {
+	if len(candidates) == 1 {
+		return candidates[0], true
+	}
+	var picked []Member
+	for _, c := range candidates {
+		if hasChoice(chain, []Member{c}) {
+			picked = append(picked, c)
+		}
+	}
+	if len(picked) == 1 {
+		return picked[0], true
+	}
+	return Member{}, false
+}
+
+func hasChoice(chain, candidates []Member) bool {
+	return slices.ContainsFunc(chain, func(m Member) bool {
+		return m.Order.Kind == record.Resumption && slices.ContainsFunc(candidates, func(c Member) bool { return c.Hash == m.Order.Previous })
+	})
+}
+
+// stop applies the members that name the chain only.
+func (s *State) stop(chain []Member) {
+	lifted := map[record.Digest]bool{}
+	for _, m := range chain {
+		if m.Order.Kind == record.Resumption {
+			lifted[m.Order.Lifts] = true
+		}
+	}
+	s.Suspended = s.Forked
+	for _, m := range chain {
+		if !m.Order.Kind.NamesChain() {
+			continue
+		}
+		s.Stops = append(s.Stops, m.Hash)
+		s.Revoked = s.Revoked || m.Order.Kind == record.Revocation
+		s.Suspended = s.Suspended || m.Order.Kind == record.Suspension && !lifted[m.Hash]
+	}
+	slices.SortFunc(s.Stops, func(a, b record.Digest) int { return bytes.Compare(a[:], b[:]) })
+}
+
+// Open says whether recordings under the chain may be opened at t. Errors:
+// problem.Denied while suspended or revoked, problem.Gone after the access end.
+func (s State) Open(t time.Time) error {
+	switch s.Word(t) {
+	case InForce:
+		return nil
+	case Revoked:
+		return problem.New(problem.Denied, "the order was revoked; nothing under it may be opened")
+	case Suspended:
+		if s.Forked {
+			return problem.New(problem.Denied, "two members of the order have one sequence number; nothing may be opened until a judge chooses")
+		}
+		return problem.New(problem.Denied, "the order is suspended; nothing under it may be opened until the judge resumes it")
+	case Lapsed:
+		return problem.New(problem.Gone, "access under the order ended on %s", instant(s.AccessEnd))
+	}
+	return problem.New(problem.Denied, "the order was not decided yet at this time; check the clock")
+}
+
+// The words of a status.
+const (
+	InForce   = "in-force"
+	Suspended = "suspended"
+	Revoked   = "revoked"
+	Lapsed    = "lapsed"
+	Unknown   = "unknown" // before the decision
+)
+
+// Word gives the chain's state at t in one word, as a Status carries it.
+func (s State) Word(t time.Time) string {
+	switch {
+	case s.Revoked:
+		return Revoked
+	case s.Suspended:
+		return Suspended
+	case s.AccessEnd.IsZero() || !t.Before(s.AccessEnd):
+		return Lapsed
+	case t.Before(s.Decided.Add(-clockSkew)):
+		return Unknown
+	}
+	return InForce
+}
+
+// InForce reports whether recordings may be opened at t.
+func (s State) InForce(t time.Time) bool { return s.Word(t) == InForce }
+
+// Capturing reports whether a communication at t may be captured.
+func (s State) Capturing(t time.Time) bool { return s.InForce(t) && s.Capture.Contains(t) }
+
+// Covers says whether a communication lies within the order: its identifier and
+// kind in the scope, its start and end inside the capture window, the chain
+// neither revoked nor suspended. Errors: problem.Denied; problem.Invalid when it
+// ends before it starts.
+func (s State) Covers(id record.Identifier, kind string, start, end time.Time) error {
+	switch {
+	case s.Revoked:
+		return problem.New(problem.Denied, "the order was revoked; nothing is sealed under it")
+	case s.Suspended:
+		return problem.New(problem.Denied, "the order is suspended; nothing is sealed under it until the judge resumes it")
+	case !slices.Contains(s.Scope.Identifiers, id):
+		return problem.New(problem.Denied, "the order does not name this number or label")
+	case !slices.Contains(s.Scope.Kinds, kind):
+		return problem.New(problem.Denied, "the order does not cover this kind of communication")
+	case end.Before(start):
+		return problem.New(problem.Invalid, "the communication ends before it starts; check the description")
+	case start.Before(s.Capture.From):
+		return problem.New(problem.Denied, "the communication started before the order's window, which begins at %s", instant(s.Capture.From))
+	case !s.Capture.Contains(start):
+		return problem.New(problem.Denied, "the communication started after the order's window, which ended at %s", instant(s.Capture.Until))
+	case !s.Capture.Contains(end):
+		return problem.New(problem.Denied, "the communication ended after the order's window, which ended at %s", instant(s.Capture.Until))
+	}
+	return nil
+}
+
+func instant(t time.Time) string { return t.UTC().Format(time.RFC3339) }
