@@ -10,6 +10,16 @@ import (
 	"slices"
 	"strings"
 
+	"arca.example/arca/functions/arrived"
+	"arca.example/arca/functions/deposit"
+	"arca.example/arca/functions/ledger"
+	"arca.example/arca/functions/notes"
+	"arca.example/arca/functions/orders"
+	"arca.example/arca/functions/people"
+	"arca.example/arca/functions/release"
+	"arca.example/arca/functions/requests"
+	"arca.example/arca/functions/sequence"
+	"arca.example/arca/functions/units"
 	"arca.example/arca/shared/edge"
 )
 
@@ -22,7 +32,19 @@ type Entry struct {
 }
 
 // All has every function by its Handler name.
-var All = map[string]Entry{}
+var All = map[string]Entry{
+	"deposit":  {deposit.Needs, deposit.New},
+	"arrived":  {arrived.Needs, arrived.New},
+	"ledger":   {ledger.Needs, ledger.New},
+	"sequence": {sequence.Needs, sequence.New},
+
+	"orders":   {orders.Needs, orders.New},
+	"notes":    {notes.Needs, notes.New},
+	"units":    {units.Needs, units.New},
+	"requests": {requests.Needs, requests.New},
+	"release":  {release.Needs, release.New},
+	"people":   {people.Needs, people.New},
+}
 
 // Open reads the settings of the function named name and builds it. resources
 // receives the settings, so that it can open this party's stores later.

@@ -100,7 +100,7 @@ func (k *Keyholder) post(ctx context.Context, of record.Digest) error {
 		if err != nil {
 			return err
 		}
-		if err := k.cfg.Log.Add(ctx, entries...); err != nil {
+		if err := k.log.Add(ctx, entries...); err != nil {
 			return problem.Wrap(problem.Unavailable, err, "the log cannot be reached, and nothing is answered without it; what you sent is kept, send it again")
 		}
 		if err := k.markPosted(ctx, of, until); err != nil {

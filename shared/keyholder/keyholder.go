@@ -75,11 +75,11 @@ type Config struct {
 	Party       seal.Role // court or custodian
 	Rows        store.Rows
 	Roots       keys.Roots
-	Log         Log           // nil until a trust file exists is allowed; see Connect
-	Peer        Peer          //
 	Fingerprint record.Digest // pin of the first trust file; zero refuses to take one
-	Now         func() time.Time
-	Invoke      func(ctx context.Context) error // makes the units function run soon; may be nil
+	// Connect gives the log and the other keyholder, to be called with this keyholder\'s own key.
+	Connect func(own *record.Signer) (Log, Peer)
+	Now     func() time.Time
+	Invoke  func(ctx context.Context) error // makes the units function run soon; may be nil
 }
 
 // Keyholder is one side. Safe for concurrent use.
@@ -88,6 +88,8 @@ type Keyholder struct {
 	rows store.Rows // sealed
 
 	signer *record.Signer
+	log    Log
+	peer   Peer
 
 	mu         sync.Mutex
 	trust      *record.Trust // verified once per process
@@ -117,6 +119,7 @@ func Open(ctx context.Context, cfg Config) (*Keyholder, error) {
 	if k.signer, err = k.openSigner(ctx); err != nil {
 		return nil, fmt.Errorf("open signing key: %w", err)
 	}
+	k.log, k.peer = cfg.Connect(k.signer)
 	return k, nil
 }
 

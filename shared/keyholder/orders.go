@@ -7,10 +7,8 @@ import (
 	"time"
 
 	"arca.example/arca/shared/law"
-	"arca.example/arca/shared/policy"
 	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/record"
-	"arca.example/arca/shared/seal"
 )
 
 // chainRow is an order chain: its members as signed, in the order of admission.
@@ -270,24 +268,4 @@ func (c Chain) allowsRequest(r *record.Request, now time.Time) error {
 		return problem.New(problem.Invalid, "the request names a compartment or classification that the order does not have")
 	}
 	return nil
-}
-
-// The actions that policy decides on.
-const (
-	approveAction = policy.Approve
-	readLogAction = policy.ReadLog
-)
-
-func askAction(class string) policy.Action {
-	if class == string(seal.IndexClass) {
-		return policy.AskIndex
-	}
-	return policy.AskContent
-}
-
-func releaseAction(class string) policy.Action {
-	if class == string(seal.IndexClass) {
-		return policy.ReleaseIndex
-	}
-	return policy.ReleaseContent
 }

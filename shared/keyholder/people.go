@@ -46,6 +46,7 @@ func setDigest(set []record.Digest) record.Digest {
 type Person struct {
 	ID        record.KeyID
 	Enrolment record.Enrolment
+	Joint     record.Joint // the enrolment as it was signed
 	Suspended bool
 }
 
@@ -237,7 +238,7 @@ func (k *Keyholder) Person(ctx context.Context, id record.KeyID) (Person, error)
 	if now := k.now(); slices.Contains(all.Suspended, id) || !now.Before(e.Expires) || now.Add(skew).Before(e.Issued) {
 		return Person{}, unknown
 	}
-	return Person{ID: id, Enrolment: e}, nil
+	return Person{ID: id, Enrolment: e, Joint: joint}, nil
 }
 
 // People lists every enrolment, suspended ones marked, in the order of key ids.
@@ -266,7 +267,7 @@ func (k *Keyholder) People(ctx context.Context) ([]Person, error) {
 			continue // an enrolment under an earlier trust file opens nothing and is not listed
 		}
 		id := e.Key.ID()
-		people = append(people, Person{ID: id, Enrolment: e, Suspended: slices.Contains(all.Suspended, id)})
+		people = append(people, Person{ID: id, Enrolment: e, Joint: joint, Suspended: slices.Contains(all.Suspended, id)})
 	}
 	return people, nil
 }

@@ -102,7 +102,7 @@ func (k *Keyholder) grant(ctx context.Context, asked Asked, at ledger.Checkpoint
 	if err != nil {
 		return granted{}, err
 	}
-	return granted{rests}, k.decide(releaseAction(r.Class), author, state, r, approvers, true)
+	return granted{rests}, mayHave(releaseAction(r.Class), author, state, r, approvers)
 }
 
 // approvers are the distinct people other than the author, in service now, whose approval has not expired.
@@ -147,7 +147,7 @@ func (k *Keyholder) agreesWithPeer(ctx context.Context, chain record.Digest) err
 		return err
 	}
 	nonce, drawn := record.ID(random(16)), k.cfg.Now()
-	raw, err := k.cfg.Peer.Status(ctx, chain, nonce)
+	raw, err := k.peer.Status(ctx, chain, nonce)
 	if err != nil {
 		return problem.Wrap(problem.Unavailable, err, "the other keyholder cannot be reached, and nothing is released without its status; try again")
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"arca.example/arca/shared/ledger"
+	"arca.example/arca/shared/policy"
 	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/record"
 	"arca.example/arca/shared/seal"
@@ -96,7 +97,7 @@ func (k *Keyholder) mayAsk(ctx context.Context, author Person, r *record.Request
 	if r.Class != string(seal.IndexClass) && r.Class != string(seal.ContentClass) {
 		return problem.New(problem.Invalid, "a request is for class index or content")
 	}
-	return k.decide(askAction(r.Class), author, state, r, nil, true)
+	return mayHave(askAction(r.Class), author, state, r, nil)
 }
 
 func (c *change) fileRequest(st record.Statement, author Person, r *record.Request) error {
@@ -159,7 +160,7 @@ func (k *Keyholder) Decide(ctx context.Context, raw string) error {
 	if err != nil {
 		return err
 	}
-	if err := k.mayDecide(ctx, author, asked); err != nil {
+	if err := k.mayDecide(ctx, decideAction(a.Approve), author, asked); err != nil {
 		return k.refuse(ctx, asked.Request.Chain, st, err)
 	}
 	if a.Expires.Before(k.now()) {
@@ -171,7 +172,7 @@ func (k *Keyholder) Decide(ctx context.Context, raw string) error {
 	return k.post(ctx, asked.Request.Chain)
 }
 
-func (k *Keyholder) mayDecide(ctx context.Context, author Person, asked Asked) error {
+func (k *Keyholder) mayDecide(ctx context.Context, action policy.Action, author Person, asked Asked) error {
 	if author.ID == asked.Author {
 		return problem.New(problem.Denied, "nobody decides on their own request")
 	}
@@ -179,7 +180,11 @@ func (k *Keyholder) mayDecide(ctx context.Context, author Person, asked Asked) e
 	if err != nil {
 		return err
 	}
-	return k.decide(approveAction, author, state, &asked.Request, nil, true)
+	requester, err := k.Person(ctx, asked.Author)
+	if err != nil {
+		return err
+	}
+	return mayDecideOn(action, author, requester, state, &asked.Request)
 }
 
 func (c *change) fileApproval(st record.Statement, author Person, asked Asked, a *record.Approval) error {
@@ -318,31 +323,7 @@ func (k *Keyholder) openFiled(ctx context.Context, raw string, typ record.Type, 
 	return record.Open(raw, typ, e.Key, v)
 }
 
-// Inbox gives the requests that a person may see from number from on, oldest first: their own, those they
-// may decide on, and all of the chains whose log they may read.
-func (k *Keyholder) Inbox(ctx context.Context, who Person, from int64, limit int) ([]Asked, error) {
-	var count int64
-	if _, err := k.read(ctx, inboxCounter, &count); err != nil {
-		return nil, err
-	}
-	var list []Asked
-	for n := max(from, 1); n <= count && len(list) < limit; n++ {
-		var hash record.Digest
-		if _, err := k.read(ctx, inboxName(n), &hash); err != nil {
-			return nil, err
-		}
-		asked, err := k.Request(ctx, hash)
-		if err != nil {
-			return nil, err
-		}
-		if k.maySee(ctx, who, asked) {
-			list = append(list, asked)
-		}
-	}
-	return list, nil
-}
-
-// MaySee answers whether a person may see a request.
+// maySee answers whether a person may see a request.
 func (k *Keyholder) maySee(ctx context.Context, who Person, asked Asked) bool {
 	if who.ID == asked.Author {
 		return true
@@ -351,28 +332,7 @@ func (k *Keyholder) maySee(ctx context.Context, who Person, asked Asked) bool {
 	if err != nil {
 		return false
 	}
-	return k.decide(approveAction, who, state, &asked.Request, nil, true) == nil ||
-		k.decide(readLogAction, who, state, nil, nil, true) == nil
-}
-
-// ShowRequest gives one request to somebody who may see it, and whether its entry is provable by now.
-func (k *Keyholder) ShowRequest(ctx context.Context, who Person, hash record.Digest) (Asked, bool, error) {
-	hidden := problem.New(problem.NotFound, "no such request is on file here")
-	asked, err := k.Request(ctx, hash)
-	if err != nil {
-		return Asked{}, false, err
-	}
-	if !k.maySee(ctx, who, asked) {
-		return Asked{}, false, hidden
-	}
-	if err := k.post(ctx, asked.Request.Chain); err != nil {
-		return Asked{}, false, err
-	}
-	_, err = k.provenAsked(ctx, asked)
-	if kind := problem.KindOf(err); err != nil && (kind == problem.Conflict || kind == problem.NotFound) {
-		return asked, false, nil
-	}
-	return asked, err == nil, err
+	return k.mayDecide(ctx, policy.Approve, who, asked) == nil || mayReadLog(who, state) == nil
 }
 
 // provenAsked verifies the inclusion of a request and of its approvals, each under a checkpoint that the quorum has cosigned within
@@ -404,7 +364,7 @@ func (k *Keyholder) proven(ctx context.Context, verifier *ledger.Verifier, o ope
 	if err != nil {
 		return ledger.Checkpoint{}, err
 	}
-	proof, err := k.cfg.Log.Proof(ctx, entry)
+	proof, err := k.log.Proof(ctx, entry)
 	if err != nil {
 		return ledger.Checkpoint{}, err
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"slices"
+	"time"
 
 	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/record"
@@ -64,8 +65,28 @@ func (k *Keyholder) coversUnit(ctx context.Context, u seal.Unit) error {
 	if err != nil {
 		return err
 	}
-	if err := state.CoversUnit(u.Week, u.Compartment, u.Classification, k.now()); err != nil {
+	if err := state.coversUnit(u, k.now()); err != nil {
 		return err
+	}
+	return nil
+}
+
+// coversUnit tells whether recordings that start in the unit's week can be of this chain. After the window has closed late
+// deliveries still come, so what counts is that the chain is open.
+func (c Chain) coversUnit(u seal.Unit, now time.Time) error {
+	if err := c.Open(now); err != nil {
+		return err
+	}
+	if err := u.Check(); err != nil {
+		return err
+	}
+	if !knownCompartment(u.Compartment) || u.Classification != c.Classification {
+		return problem.New(problem.Invalid, "the order has no such compartment or classification")
+	}
+	// Weeks in this form sort like time.
+	first, last := seal.WeekOf(c.Capture.From), seal.WeekOf(c.Capture.Until.Add(-time.Second))
+	if u.Week < first || u.Week > last {
+		return problem.New(problem.Denied, "the order's window does not reach that week")
 	}
 	return nil
 }
@@ -165,7 +186,7 @@ func (k *Keyholder) peerUnit(ctx context.Context, u seal.Unit) (record.UnitKey, 
 	if err != nil {
 		return record.UnitKey{}, false, err
 	}
-	list, err := k.cfg.Peer.UnitKeys(ctx, u.Order)
+	list, err := k.peer.UnitKeys(ctx, u.Order)
 	if err != nil {
 		if kind := problem.KindOf(err); kind == problem.NotFound || kind == problem.Unavailable {
 			return record.UnitKey{}, false, nil // the other side has not admitted the order yet, or cannot be reached now
@@ -301,7 +322,7 @@ func (k *Keyholder) RefreshUnits(ctx context.Context) error {
 		}
 		for _, week := range []string{seal.WeekOf(now), seal.WeekOf(now.AddDate(0, 0, 7))} {
 			u := seal.Unit{Order: chain, Week: week, Compartment: mainCompartment, Classification: state.Classification}
-			if state.CoversUnit(u.Week, u.Compartment, u.Classification, now) != nil {
+			if state.coversUnit(u, now) != nil {
 				continue // not in force, or its window does not reach that week
 			}
 			if _, err := k.EnsureUnit(ctx, u); err != nil {

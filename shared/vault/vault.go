@@ -351,3 +351,18 @@ func decimal(b []byte) (uint64, error) {
 	}
 	return n, nil
 }
+
+// AddEntries makes entries durable and has them sequenced soon.
+func (v *Vault) AddEntries(ctx context.Context, entries []ledger.Entry) error {
+	log, err := v.Ledger(ctx)
+	if err != nil {
+		return err
+	}
+	if err := log.Add(ctx, entries); err != nil {
+		return err
+	}
+	if v.cfg.Sequence != nil {
+		_ = v.cfg.Sequence(ctx) // the schedule does it within a minute in any case
+	}
+	return nil
+}

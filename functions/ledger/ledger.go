@@ -1,0 +1,171 @@
+// Package ledger is the vault's public log over HTTP: add an entry, read the
+// checkpoint, tiles and proofs. Reading is open to everybody.
+package ledger
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"arca.example/arca/functions/internal/party"
+	"arca.example/arca/shared/edge"
+	"arca.example/arca/shared/ledger"
+	"arca.example/arca/shared/problem"
+	"arca.example/arca/shared/record"
+	"arca.example/arca/shared/vault"
+	"arca.example/arca/shared/wire"
+)
+
+// Needs are the function's settings.
+var Needs = []edge.Setting{edge.SetTable, edge.SetBucket, edge.SetTrust, edge.SetLog, edge.SetPackBytes, edge.SetPackSlots, edge.SetSequence}
+
+type book struct {
+	open        func(context.Context) (*vault.Vault, error)
+	origin, log string
+}
+
+// New builds the function.
+func New(env edge.Env) (*edge.Function, error) {
+	b := book{party.Vault(env), env.Origin, env.Log}
+	return &edge.Function{Name: "ledger", Routes: func(api huma.API) {
+		huma.Register(api, party.Op("add-entries", http.MethodPost, "/v1/entries", "Add entries to the log"), b.add)
+		huma.Register(api, party.Op("get-checkpoint", http.MethodGet, "/v1/checkpoint", "Newest cosigned checkpoint (signed note)"), b.checkpoint)
+		huma.Register(api, party.Op("get-tile", http.MethodGet, "/v1/tile/{path...}", "A tile or entry bundle by its C2SP tlog-tiles path"), b.tile)
+		huma.Register(api, party.Op("prove-entry", http.MethodGet, "/v1/proofs/{entry}", "Inclusion proof of an entry (C2SP tlog-proof)"), b.prove)
+		huma.Register(api, party.Op("prove-consistency", http.MethodGet, "/v1/consistency", "Consistency proof from a size to the newest checkpoint"), b.consistency)
+		huma.Register(api, party.Op("get-vault", http.MethodGet, "/v1/vault", "The log's key and the packs' shape"), b.identity)
+		huma.Register(api, party.Op("put-vault-trust", http.MethodPut, "/v1/trust", "Hand over the trust file"), b.trust)
+	}}, nil
+}
+
+func (b book) ledger(ctx context.Context) (*vault.Ledger, error) {
+	v, err := b.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return v.Ledger(ctx)
+}
+
+func (b book) add(ctx context.Context, in *party.Body[wire.Entries]) (*party.Answer[wire.Accepted], error) {
+	v, err := b.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	who, err := v.Authenticate(ctx, in.Call(b.origin, in.RawBody))
+	if err != nil {
+		return nil, err
+	}
+	if who.Kind == "mirror" {
+		return nil, problem.New(problem.Denied, "mirrors add nothing to the log")
+	}
+	var entries []ledger.Entry
+	for _, text := range in.Body.Entries {
+		d, err := record.ParseDigest(text)
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, ledger.Entry(d))
+	}
+	return party.Accepted(v.AddEntries(ctx, entries))
+}
+
+func (b book) checkpoint(ctx context.Context, _ *party.Empty) (*party.Raw, error) {
+	log, err := b.ledger(ctx)
+	if err != nil {
+		return nil, err
+	}
+	signed, _, err := log.Checkpoint(ctx)
+	return text(signed, err)
+}
+
+type tilePath struct {
+	edge.Target
+	Path string `path:"path" maxLength:"100" doc:"C2SP tlog-tiles path behind tile/"`
+}
+
+func (b book) tile(ctx context.Context, in *tilePath) (*party.Raw, error) {
+	log, err := b.ledger(ctx)
+	if err != nil {
+		return nil, err
+	}
+	data, err := log.Tile(ctx, "tile/"+in.Path)
+	if err != nil {
+		return nil, err
+	}
+	return &party.Raw{ContentType: "application/octet-stream", Body: data}, nil
+}
+
+type entryPath struct {
+	edge.Target
+	Entry string `path:"entry" minLength:"64" maxLength:"64" doc:"log entry, hexadecimal"`
+}
+
+func (b book) prove(ctx context.Context, in *entryPath) (*party.Raw, error) {
+	log, err := b.ledger(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d, err := record.ParseDigest(in.Entry)
+	if err != nil {
+		return nil, err
+	}
+	proof, err := log.Proof(ctx, ledger.Entry(d))
+	return text(proof.Marshal(), err)
+}
+
+type fromSize struct {
+	edge.Target
+	From int64 `query:"from" minimum:"0" doc:"tree size that the caller knows"`
+}
+
+func (b book) consistency(ctx context.Context, in *fromSize) (*party.Raw, error) {
+	log, err := b.ledger(ctx)
+	if err != nil {
+		return nil, err
+	}
+	signed, path, err := log.Consistency(ctx, in.From)
+	if err != nil {
+		return nil, err
+	}
+	return text(consistencyText(path, signed), nil)
+}
+
+// consistencyText is the form of a C2SP add-checkpoint body behind its first line: path lines, a blank line, the checkpoint.
+func consistencyText(path []tlog.Hash, signed []byte) []byte {
+	var out []byte
+	for _, h := range path {
+		out = append(append(out, h.String()...), '\n')
+	}
+	return append(append(out, '\n'), signed...)
+}
+
+func (b book) identity(ctx context.Context, _ *party.Empty) (*party.Answer[wire.VaultIdentity], error) {
+	v, err := b.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	key, err := v.LogKey(ctx)
+	g := v.Geometry()
+	return party.JSON(wire.VaultIdentity{LogKey: key, LogOrigin: b.log, PackBytes: g.Size, PackSlots: g.Slots}, err)
+}
+
+type trustFile struct {
+	Body record.Joint `doc:"the trust file, signed by court and custodian"`
+}
+
+func (b book) trust(ctx context.Context, in *trustFile) (*party.Answer[wire.Accepted], error) {
+	v, err := b.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return party.Accepted(v.PutTrust(ctx, in.Body))
+}
+
+func text(b []byte, err error) (*party.Raw, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &party.Raw{ContentType: "text/plain; charset=utf-8", Body: b}, nil
+}

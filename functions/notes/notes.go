@@ -1,0 +1,36 @@
+// Package notes files collectors' batch notes at a keyholder and answers with receipts.
+package notes
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"arca.example/arca/functions/internal/party"
+	"arca.example/arca/shared/edge"
+	"arca.example/arca/shared/wire"
+)
+
+// Needs are the function's settings.
+var Needs = []edge.Setting{edge.SetTable, edge.SetRoots, edge.SetTrust, edge.SetLedger, edge.SetOther}
+
+// New builds the function.
+func New(env edge.Env) (*edge.Function, error) {
+	open := party.Keyholder(env)
+	return &edge.Function{Name: "notes", Routes: func(api huma.API) {
+		huma.Register(api, party.Op("file-note", http.MethodPost, "/v1/notes", "File a batch note, get a signed receipt"),
+			func(ctx context.Context, in *party.Bytes) (*party.Answer[wire.Signed], error) {
+				k, err := open(ctx)
+				if err != nil {
+					return nil, err
+				}
+				who, err := k.Authenticate(ctx, in.Call(env.Origin, in.RawBody))
+				if err != nil {
+					return nil, err
+				}
+				receipt, err := k.FileNote(ctx, who, in.RawBody)
+				return party.JSON(wire.Signed{Statement: receipt}, err)
+			})
+	}}, nil
+}

@@ -1,0 +1,106 @@
+// Package orders admits order chains and answers for their status, to the other
+// keyholder and to collectors.
+package orders
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"arca.example/arca/functions/internal/party"
+	"arca.example/arca/shared/edge"
+	"arca.example/arca/shared/keyholder"
+	"arca.example/arca/shared/record"
+	"arca.example/arca/shared/wire"
+)
+
+// Needs are the function's settings.
+var Needs = []edge.Setting{edge.SetTable, edge.SetRoots, edge.SetTrust, edge.SetLedger, edge.SetOther, edge.SetUnits}
+
+type desk struct {
+	open   func(context.Context) (*keyholder.Keyholder, error)
+	origin string
+}
+
+// New builds the function.
+func New(env edge.Env) (*edge.Function, error) {
+	d := desk{party.Keyholder(env), env.Origin}
+	return &edge.Function{Name: "orders", Routes: func(api huma.API) {
+		huma.Register(api, party.Op("admit-order", http.MethodPost, "/v1/orders", "Admit a member of an order chain"), d.admit)
+		huma.Register(api, party.Op("list-orders", http.MethodGet, "/v1/orders", "List the order chains that concern the caller"), d.list)
+		huma.Register(api, party.Op("get-order", http.MethodGet, "/v1/orders/{chain}", "An order chain with its members"), d.show)
+		huma.Register(api, party.Op("ask-status", http.MethodPost, "/v1/status", "Signed status of a chain over the caller's nonce"), d.status)
+	}}, nil
+}
+
+func (d desk) admit(ctx context.Context, in *party.Statement) (*party.Answer[wire.Order], error) {
+	k, err := d.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c, err := k.Admit(ctx, string(in.RawBody))
+	if err != nil {
+		return nil, err
+	}
+	return party.JSON(k.Summary(c), nil)
+}
+
+func (d desk) list(ctx context.Context, in *party.Empty) (*party.Answer[wire.Orders], error) {
+	k, err := d.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	who, err := k.Authenticate(ctx, in.Call(d.origin, nil))
+	if err != nil {
+		return nil, err
+	}
+	orders, err := k.OrdersOf(ctx, who)
+	return party.JSON(wire.Orders{Orders: orders}, err)
+}
+
+type chainPath struct {
+	edge.Target
+	Chain string `path:"chain" minLength:"64" maxLength:"64" doc:"hash of the chain's first member"`
+}
+
+func (d desk) show(ctx context.Context, in *chainPath) (*party.Answer[wire.Order], error) {
+	k, err := d.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	who, err := k.Authenticate(ctx, in.Call(d.origin, nil))
+	if err != nil {
+		return nil, err
+	}
+	chain, err := record.ParseDigest(in.Chain)
+	if err != nil {
+		return nil, err
+	}
+	c, err := k.ShowChain(ctx, who, chain)
+	if err != nil {
+		return nil, err
+	}
+	out, err := k.Detailed(ctx, c)
+	return party.JSON(out, err)
+}
+
+func (d desk) status(ctx context.Context, in *party.Body[wire.StatusAsk]) (*party.Answer[wire.Signed], error) {
+	k, err := d.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := k.AuthenticatePeer(ctx, in.Call(d.origin, in.RawBody)); err != nil {
+		return nil, err
+	}
+	chain, err := record.ParseDigest(in.Body.Chain)
+	if err != nil {
+		return nil, err
+	}
+	nonce, err := record.ParseID(in.Body.Nonce)
+	if err != nil {
+		return nil, err
+	}
+	statement, err := k.Status(ctx, chain, nonce)
+	return party.JSON(wire.Signed{Statement: statement}, err)
+}

@@ -1,0 +1,81 @@
+// Package units makes unit keys, weekly ahead, on admission and when a collector
+// asks, and publishes the signed list.
+package units
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"arca.example/arca/functions/internal/party"
+	"arca.example/arca/shared/edge"
+	"arca.example/arca/shared/keyholder"
+	"arca.example/arca/shared/record"
+	"arca.example/arca/shared/seal"
+	"arca.example/arca/shared/wire"
+)
+
+// Needs are the function's settings.
+var Needs = []edge.Setting{edge.SetTable, edge.SetRoots, edge.SetTrust, edge.SetLedger, edge.SetOther}
+
+type maker struct {
+	open   func(context.Context) (*keyholder.Keyholder, error)
+	origin string
+}
+
+// New builds the function.
+func New(env edge.Env) (*edge.Function, error) {
+	m := maker{party.Keyholder(env), env.Origin}
+	return &edge.Function{Name: "units", Event: m.refresh, Routes: func(api huma.API) {
+		huma.Register(api, party.Op("ask-unit", http.MethodPost, "/v1/units", "A unit's public keys, made if the order covers it"), m.ask)
+		huma.Register(api, party.Op("list-units", http.MethodGet, "/v1/units", "Signed public keys of a chain's open units"), m.list)
+	}}, nil
+}
+
+func (m maker) refresh(ctx context.Context, _ edge.Event) error {
+	k, err := m.open(ctx)
+	if err != nil {
+		return err
+	}
+	return k.RefreshUnits(ctx)
+}
+
+func (m maker) ask(ctx context.Context, in *party.Body[wire.UnitAsk]) (*party.Answer[wire.Signed], error) {
+	k, err := m.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := k.AuthenticatePeer(ctx, in.Call(m.origin, in.RawBody)); err != nil {
+		return nil, err
+	}
+	chain, err := record.ParseDigest(in.Body.Chain)
+	if err != nil {
+		return nil, err
+	}
+	statement, err := k.EnsureUnit(ctx, seal.Unit{
+		Order: chain, Week: in.Body.Week, Compartment: in.Body.Compartment, Classification: in.Body.Classification,
+	})
+	return party.JSON(wire.Signed{Statement: statement}, err)
+}
+
+type ofChain struct {
+	edge.Target
+	Chain string `query:"chain" required:"true" minLength:"64" maxLength:"64" doc:"order chain"`
+}
+
+func (m maker) list(ctx context.Context, in *ofChain) (*party.Answer[wire.SignedList], error) {
+	k, err := m.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := k.AuthenticatePeer(ctx, in.Call(m.origin, nil)); err != nil {
+		return nil, err
+	}
+	chain, err := record.ParseDigest(in.Chain)
+	if err != nil {
+		return nil, err
+	}
+	list, err := k.UnitKeys(ctx, chain)
+	return party.JSON(wire.SignedList{Statements: list}, err)
+}

@@ -1,0 +1,186 @@
+package keyholder
+
+import (
+	"context"
+
+	"arca.example/arca/shared/problem"
+	"arca.example/arca/shared/record"
+	"arca.example/arca/shared/seal"
+	"arca.example/arca/shared/wire"
+)
+
+// How much one listing carries; whoever wants more continues from Next.
+const (
+	logPage   = 100
+	inboxPage = 50
+)
+
+// Summary is a chain without its members.
+func (k *Keyholder) Summary(c Chain) wire.Order {
+	return wire.Order{AccessEnd: c.AccessEnd, Chain: c.Hash.String(), State: c.Word(k.now())}
+}
+
+// Detailed is a chain with its members and the weeks that have unit keys.
+func (k *Keyholder) Detailed(ctx context.Context, c Chain) (wire.Order, error) {
+	out := k.Summary(c)
+	out.Members = c.Raw
+	rows, err := k.unitRows(ctx, c.Hash)
+	if err != nil {
+		return out, err
+	}
+	for _, row := range rows {
+		u, err := seal.ParseUnit(row.Unit)
+		if err != nil {
+			return out, err
+		}
+		if u.Compartment == mainCompartment {
+			out.Units = append(out.Units, u.Week)
+		}
+	}
+	return out, nil
+}
+
+// OrdersOf lists the chains that concern a person.
+func (k *Keyholder) OrdersOf(ctx context.Context, who Person) ([]wire.Order, error) {
+	chains, err := k.Chains(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list := []wire.Order{}
+	for _, hash := range chains {
+		c, err := k.chain(ctx, hash)
+		if err != nil {
+			return nil, err
+		}
+		if !k.concerns(who, c) {
+			continue
+		}
+		out, err := k.Detailed(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, out)
+	}
+	return list, nil
+}
+
+// InboxOf lists requests for a person from a number on.
+func (k *Keyholder) InboxOf(ctx context.Context, who Person, from int64) (wire.Inbox, error) {
+	var count int64
+	if _, err := k.read(ctx, inboxCounter, &count); err != nil {
+		return wire.Inbox{}, err
+	}
+	out := wire.Inbox{Next: max(from, 1), Requests: []wire.Asked{}}
+	for ; out.Next <= count && len(out.Requests) < inboxPage; out.Next++ {
+		var hash record.Digest
+		if _, err := k.read(ctx, inboxName(out.Next), &hash); err != nil {
+			return out, err
+		}
+		asked, err := k.Request(ctx, hash)
+		if err != nil {
+			return out, err
+		}
+		if k.maySee(ctx, who, asked) {
+			shown, err := k.show(ctx, asked, false)
+			if err != nil {
+				return out, err
+			}
+			out.Requests = append(out.Requests, shown)
+		}
+	}
+	return out, nil
+}
+
+// ShowRequest gives one request to somebody who may see it, with whether the witnessed log proves it by now.
+func (k *Keyholder) ShowRequest(ctx context.Context, who Person, hash record.Digest) (wire.Asked, error) {
+	asked, err := k.Request(ctx, hash)
+	if err != nil {
+		return wire.Asked{}, err
+	}
+	if !k.maySee(ctx, who, asked) {
+		return wire.Asked{}, problem.New(problem.NotFound, "no such request is on file here")
+	}
+	if err := k.post(ctx, asked.Request.Chain); err != nil {
+		return wire.Asked{}, err
+	}
+	provable, err := k.provable(ctx, asked)
+	if err != nil {
+		return wire.Asked{}, err
+	}
+	return k.show(ctx, asked, provable)
+}
+
+// provable tells whether a release would find the proofs that it needs.
+func (k *Keyholder) provable(ctx context.Context, asked Asked) (bool, error) {
+	_, err := k.provenAsked(ctx, asked)
+	switch problem.KindOf(err) {
+	case problem.Conflict, problem.NotFound, problem.Unavailable:
+		return err == nil, nil
+	}
+	return err == nil, err
+}
+
+func (k *Keyholder) show(ctx context.Context, asked Asked, provable bool) (wire.Asked, error) {
+	out := wire.Asked{Denied: asked.Denied, Hash: asked.Hash.String(), Number: asked.Number, Provable: provable, Statement: asked.Statement}
+	for _, d := range asked.Approvals {
+		out.Approvals = append(out.Approvals, d.Raw)
+	}
+	var joint record.Joint
+	if found, err := k.read(ctx, personName(asked.Author), &joint); err != nil || !found {
+		return out, err
+	}
+	trust, err := k.Trust(ctx)
+	if err != nil {
+		return out, err
+	}
+	e, _, err := k.enrolment(trust, joint)
+	out.Author = e.Name
+	return out, err
+}
+
+// PeopleFor lists enrolments for a person: everybody sees the collectors, whose signatures they check; the
+// court's people, registrars' offices and auditors see all.
+func (k *Keyholder) PeopleFor(ctx context.Context, who Person) ([]wire.EnrolledPerson, error) {
+	people, err := k.People(ctx)
+	if err != nil {
+		return nil, err
+	}
+	e := who.Enrolment
+	all := e.Of(record.Judge) || e.Of(record.Clerk) || e.Of(record.Auditor) || e.Of(record.Registrar) || e.Of(record.Custodian)
+	list := []wire.EnrolledPerson{}
+	for _, p := range people {
+		if !all && !p.Enrolment.Of(record.Collector) && p.ID != who.ID {
+			continue
+		}
+		list = append(list, wire.EnrolledPerson{Enrolment: p.Joint, Key: p.ID.String(), Suspended: p.Suspended})
+	}
+	return list, nil
+}
+
+// ReadLog gives a page of a case's journal to somebody whom policy lets read it. The general journal, which is of
+// people and trust, is for auditors and the court.
+func (k *Keyholder) ReadLog(ctx context.Context, who Person, of record.Digest, from int64) (wire.Log, error) {
+	out := wire.Log{Next: max(from, 1), Events: []wire.LoggedEvent{}}
+	var c Chain
+	if of.IsZero() {
+		c.Court, c.PoliceUnit = who.Enrolment.Court, who.Enrolment.PoliceUnit
+		c.Classification = who.Enrolment.Clearance
+	} else {
+		var err error
+		if c, err = k.ShowChain(ctx, who, of); err != nil {
+			return out, err
+		}
+	}
+	if err := mayReadLog(who, c); err != nil {
+		return out, err
+	}
+	lines, err := k.Journal(ctx, of, out.Next, logPage)
+	if err != nil {
+		return out, err
+	}
+	for _, line := range lines {
+		out.Events = append(out.Events, wire.LoggedEvent{Event: line.Opened, Random: line.Random})
+	}
+	out.Next += int64(len(lines))
+	return out, nil
+}
