@@ -22,8 +22,8 @@ import (
 
 // Limits of calls that leave the function, well inside its own time limit.
 const (
-	callTimeout   = 5 * time.Second
-	partyTimeout  = 10 * time.Second
+	callTimeout  = 5 * time.Second
+	partyTimeout = 10 * time.Second
 )
 
 // resources are AWS's. Each is a description until its first use: constructing

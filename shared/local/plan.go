@@ -250,10 +250,10 @@ func loadRule(properties map[string]any) ([]string, error) {
 	if only(pattern["source"]) != "aws.s3" || only(pattern["detail-type"]) != "Object Created" {
 		return nil, errors.New("only rules for objects created in S3 are known to the local parties")
 	}
-	keys, _ := dig(pattern, "detail", "object", "key").([]any)
+	keys, _ := Dig(pattern, "detail", "object", "key").([]any)
 	var prefixes []string
 	for _, k := range keys {
-		prefix, ok := dig(k, "prefix").(string)
+		prefix, ok := Dig(k, "prefix").(string)
 		if !ok {
 			return nil, errors.New("only prefixes of keys are known to the local parties")
 		}

@@ -309,8 +309,8 @@ func (r *resolver) test(v any) (bool, error) {
 	return false, errors.New("a condition is made of Equals, Not and Condition")
 }
 
-// dig follows keys through mappings; absent gives nil.
-func dig(v any, keys ...string) any {
+// Dig follows keys through mappings; absent gives nil.
+func Dig(v any, keys ...string) any {
 	for _, key := range keys {
 		m, ok := v.(map[string]any)
 		if !ok {
@@ -321,8 +321,22 @@ func dig(v any, keys ...string) any {
 	return v
 }
 
+// Texts gives a text or a list of texts as a list; what is not a text is left out.
+func Texts(v any) (all []string) {
+	if s, ok := v.(string); ok {
+		return []string{s}
+	}
+	list, _ := v.([]any)
+	for _, item := range list {
+		if s, ok := item.(string); ok {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
 func section(v any, keys ...string) map[string]any {
-	m, _ := dig(v, keys...).(map[string]any)
+	m, _ := Dig(v, keys...).(map[string]any)
 	return m
 }
 
