@@ -60,6 +60,44 @@ func BenchmarkSealIntoPacks(b *testing.B) {
 	report(b, benchSize, sha)
 }
 
+// BenchmarkSealTwoCores: the same with packs finished on a second core while the
+// next is filled, as a collector does.
+func BenchmarkSealTwoCores(b *testing.B) {
+	data := pattern(benchSize, 1)
+	sha := shaRate(data)
+	b.ReportAllocs()
+	full, free := make(chan *Builder), make(chan *Builder, 3)
+	done := make(chan struct{})
+	go func() {
+		for builder := range full {
+			must(builder.Finish())
+			free <- builder
+		}
+		close(done)
+	}()
+	for range cap(free) {
+		free <- must(NewBuilder(DefaultGeometry, nil))
+	}
+	for b.Loop() {
+		e, builder := newEncryptor(RecordingKey{1}, Context{2}), <-free
+		check(builder.Start(1))
+		check(EachSegment(bytes.NewReader(data), func(plain []byte, last bool) error {
+			_, rest, err := builder.AppendSegment(e, plain, last)
+			for err == nil && len(rest) > 0 {
+				full <- builder
+				builder = <-free
+				check(builder.Start(1))
+				_, rest, err = builder.Append(rest)
+			}
+			return err
+		}))
+		full <- builder
+	}
+	close(full)
+	<-done
+	report(b, benchSize, sha)
+}
+
 // BenchmarkOpen: fetching from memory, decryption, digest check.
 func BenchmarkOpen(b *testing.B) {
 	data := pattern(benchSize, 1)

@@ -128,25 +128,36 @@ func (e *Encryptor) SHA256() (sum [32]byte, err error) {
 	return sum, nil
 }
 
-// EachSegment cuts src into plaintext segments, the last one flagged, reading
-// one byte ahead to know which it is. The slice is reused.
-func EachSegment(src io.Reader, yield func(plaintext []byte, last bool) error) error {
-	buf := make([]byte, SegmentSize+1)
+// Segmenter cuts recordings into plaintext segments, one after another in one
+// buffer. Not safe for concurrent use.
+type Segmenter struct{ buf []byte }
+
+// NewSegmenter allocates the buffer.
+func NewSegmenter() *Segmenter { return &Segmenter{make([]byte, SegmentSize+1)} }
+
+// Each yields the segments of src, the last one flagged, reading one byte ahead
+// to know which it is. The slice is valid until yield returns.
+func (s *Segmenter) Each(src io.Reader, yield func(plaintext []byte, last bool) error) error {
 	have := 0
 	for {
-		n, err := io.ReadFull(src, buf[have:])
+		n, err := io.ReadFull(src, s.buf[have:])
 		have += n
 		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
 			return err
 		}
 		if have <= SegmentSize {
-			return yield(buf[:have], true)
+			return yield(s.buf[:have], true)
 		}
-		if err := yield(buf[:SegmentSize], false); err != nil {
+		if err := yield(s.buf[:SegmentSize], false); err != nil {
 			return err
 		}
-		buf[0], have = buf[SegmentSize], 1
+		s.buf[0], have = s.buf[SegmentSize], 1
 	}
+}
+
+// EachSegment is Each with a buffer of its own.
+func EachSegment(src io.Reader, yield func(plaintext []byte, last bool) error) error {
+	return NewSegmenter().Each(src, yield)
 }
 
 // ContentDigest is HMAC-SHA-256(HKDF(K(content), ctx, "arca/v1/digest"), SHA-256(content)).

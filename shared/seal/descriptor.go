@@ -30,7 +30,7 @@ type Descriptor struct {
 
 // Bytes is version ‖ suite ‖ recordingID ‖ commitments ‖ uint32 runs ‖ runs ‖ lp(description).
 func (d Descriptor) Bytes() []byte {
-	out := make([]byte, 0, descriptorFixed+runSize*len(d.Places)+len(d.Description))
+	out := make([]byte, 0, d.size())
 	out = append(out, Version, Suite)
 	out = append(out, d.Recording[:]...)
 	out = d.Commitments.append(out)
@@ -39,6 +39,10 @@ func (d Descriptor) Bytes() []byte {
 		out = r.append(out)
 	}
 	return lp(out, d.Description)
+}
+
+func (d Descriptor) size() int {
+	return descriptorFixed + runSize*len(d.Places) + len(d.Description)
 }
 
 // ParseDescriptor reads what Bytes wrote, and nothing else.
@@ -187,14 +191,18 @@ func parseTrailer(b []byte) (t trailer, err error) {
 func sealArea(key DescriptorKey, batch BatchID, descriptors []Descriptor, statement Statement, signature Signature) (area []byte, trailerSize int) {
 	aead := newGCM(key)
 	t := trailer{statement: statement, signature: signature}
-	for i, d := range descriptors {
-		before := len(area)
-		area = aead.Seal(area, areaNonce(descriptorDomain, i), d.Bytes(), batch[:])
-		t.lengths = append(t.lengths, uint32(len(area)-before))
+	size := TrailerSize(statement.Unit, len(descriptors))
+	for _, d := range descriptors {
+		size += d.size() + tagSize
 	}
-	before := len(area)
+	area = make([]byte, 0, size) // whole at once: GCM would copy it anew for every descriptor
+	for i, d := range descriptors {
+		area = aead.Seal(area, areaNonce(descriptorDomain, i), d.Bytes(), batch[:])
+		t.lengths = append(t.lengths, uint32(d.size()+tagSize))
+	}
+	cut := len(area)
 	area = aead.Seal(area, areaNonce(trailerDomain, 0), t.bytes(), batch[:])
-	return area, len(area) - before
+	return area, len(area) - cut
 }
 
 // Listing is a batch as the holders of its find key see it, after every check.

@@ -93,11 +93,12 @@ func (w *world) sealInto(b *Batch, builder *Builder, keep func(Pack)) {
 	check(builder.Start(number))
 	check(builder.Hold(hold))
 	var descriptors []Descriptor
+	segmenter := NewSegmenter()
 	for i, content := range w.contents {
 		r := must(b.Recording())
 		e := must(r.Encryptor())
 		var places Places
-		check(EachSegment(bytes.NewReader(content), func(plain []byte, last bool) error {
+		check(segmenter.Each(bytes.NewReader(content), func(plain []byte, last bool) error {
 			run, rest, err := builder.AppendSegment(e, plain, last)
 			for places = places.Add(run); err == nil && len(rest) > 0; places = places.Add(run) {
 				turn()

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"go.uber.org/goleak"
 )
 
 func TestGeometry(t *testing.T) {
@@ -222,13 +224,10 @@ func TestDigestAndWriterErrorsShow(t *testing.T) {
 	_, l := w.listing(t)
 	key, ctx := w.key(t, ContentClass, l.Descriptors[0])
 	c := must(NewContent(key, ctx, l.Descriptors[0].Places, w))
-	before := runtime.NumGoroutine()
 	if _, err := c.WriteTo(failing{}); err == nil {
 		t.Error("the writer's failure is lost")
 	}
-	if runtime.NumGoroutine() > before {
-		t.Error("a goroutine outlives WriteTo")
-	}
+	goleak.VerifyNone(t)
 	digest := ContentDigest(key, ctx, sha256.Sum256(w.contents[0]))
 	digest[0] ^= 1
 	if _, err := c.WriteVerified(&bytes.Buffer{}, key, ctx, digest); err == nil {
@@ -319,5 +318,53 @@ func TestSecretsHideThemselves(t *testing.T) {
 				t.Errorf("%T shows its secret: %s", v, n)
 			}
 		}
+	}
+}
+
+// TestSizesAreExact: a collector holds room by them before it seals.
+func TestSizesAreExact(t *testing.T) {
+	w := newWorld(t)
+	s, l := w.listing(t)
+	if got := TrailerSize(w.unit, len(l.Descriptors)); got != int(s.Area.Trailer) {
+		t.Errorf("trailer %d, announced %d", s.Area.Trailer, got)
+	}
+	sum := int(s.Area.Trailer)
+	for _, d := range l.Descriptors {
+		key, ctx := w.key(t, IndexClass, d)
+		n := DescriptorSize(len(d.Places), len(must(OpenDescription(key, ctx, d.Description))))
+		if n != len(d.Bytes())+tagSize {
+			t.Errorf("descriptor %d, announced %d", len(d.Bytes())+tagSize, n)
+		}
+		sum += n
+	}
+	if sum != int(s.Area.Length) {
+		t.Errorf("area %d, announced %d", s.Area.Length, sum)
+	}
+}
+
+func TestUnitsAndIDsAreStrict(t *testing.T) {
+	good := testUnit()
+	for _, bad := range []func(*Unit){
+		func(u *Unit) { u.Week = "2026-W54" }, func(u *Unit) { u.Week = "2025-W53" }, func(u *Unit) { u.Week = "2026-W00" },
+		func(u *Unit) { u.Week = "2026-w47" }, func(u *Unit) { u.Week = "" }, func(u *Unit) { u.Week = "2026-W+7" }, func(u *Unit) { u.Week = "2026-W 7" },
+		func(u *Unit) { u.Compartment = "" }, func(u *Unit) { u.Compartment = "a b" }, func(u *Unit) { u.Classification = "ñ" },
+		func(u *Unit) { u.Classification = strings.Repeat("a", MaxLabelBytes+1) },
+	} {
+		u := good
+		bad(&u)
+		if u.Check() == nil {
+			t.Errorf("%+v was accepted", u)
+		}
+		if _, err := ParseUnit(u.Bytes()); err == nil {
+			t.Errorf("%+v was parsed", u)
+		}
+	}
+	for _, s := range []string{"", "00", strings.Repeat("AB", 16), strings.Repeat("0g", 16), strings.Repeat("00", 17)} {
+		if _, err := ParseBatchID(s); err == nil {
+			t.Errorf("%q was accepted", s)
+		}
+	}
+	if id := must(ParseBatchID(strings.Repeat("0a", 16))); id.String() != strings.Repeat("0a", 16) {
+		t.Error(id)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/cryptotest"
 )
@@ -263,4 +264,19 @@ func load[T any](t *testing.T, name string, generate func(*testing.T) T) (v T) {
 	}
 	check(json.Unmarshal(must(os.ReadFile(path)), &v))
 	return v
+}
+
+// TestPackageCommentIsTheVector: the worked example in doc.go is computed, not typed.
+func TestPackageCommentIsTheVector(t *testing.T) {
+	doc := strings.NewReplacer(" ", "", "\n", "", "//", "", "\t", "").Replace(string(must(os.ReadFile("doc.go"))))
+	v := load(t, "keys.json", makeKeyVectors)
+	for name, b := range map[string]hexBytes{
+		"unit": v.Unit.Bytes, "recording": v.RecordingID, "batch": v.BatchID, "ctx": v.Context, "b_court": v.BatchCourt,
+		"half_court(index)": v.Halves["court/index"], "half_custodian(index)": v.Halves["custodian/index"],
+		"itscommitment": v.Commitments["court/index"], "K(index)": v.IndexKey,
+	} {
+		if !strings.Contains(doc, hex.EncodeToString(b)) {
+			t.Errorf("the package comment does not show %s %x", name, []byte(b))
+		}
+	}
 }
