@@ -290,7 +290,7 @@ func TestWithoutAPlanACrashBlocksTheLog(t *testing.T) {
 	if err := crash(unplanned); !errors.Is(err, ledger.ErrAltered) {
 		t.Fatalf("the weakened sequencer is not caught: %v", err)
 	}
-	if err := crash(func(ctx context.Context, l *Ledger) error { _, err := l.round(ctx); return err }); err != nil {
+	if err := crash(func(ctx context.Context, l *Ledger) error { _, _, err := l.round(ctx); return err }); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -129,9 +129,10 @@ type Outcome struct {
 	Refusals   []error           // per witness that did not cosign, why; and a wrong clock of ours
 }
 
-// Sequence moves pending entries into the log until there are none, or for
-// about a second, and then publishes a fresh checkpoint. Run it every minute
-// and whenever entries were added; it may run twice and concurrently.
+// Sequence moves the entries that are pending when it starts into the log, as
+// far as that goes in about a second, and then publishes a fresh checkpoint.
+// Run it every minute and whenever entries were added; it may run twice and
+// concurrently.
 //
 // If fewer witnesses than the quorum cosign, the entries are in the log all
 // the same, but no new checkpoint is published, and the error is
@@ -151,7 +152,7 @@ func (l *Ledger) sequence(ctx context.Context) (Outcome, error) {
 	var out Outcome
 	began, races := time.Now(), 0 // time.Now measures a span here and dates nothing
 	for {
-		added, err := l.round(ctx)
+		added, left, err := l.round(ctx)
 		if errors.Is(err, errRaced) {
 			if races++; races > maxRaces {
 				return out, problem.Wrap(problem.Unavailable, err, "other sequencers are at work; nothing was lost; try again")
@@ -165,7 +166,9 @@ func (l *Ledger) sequence(ctx context.Context) (Outcome, error) {
 			return out, err
 		}
 		out.Added += added
-		if added == 0 || time.Since(began) > maxRun {
+		// What arrived while the round was running waits for the next run:
+		// many small rounds would only compete with the adders for the disk.
+		if !left || time.Since(began) > maxRun {
 			break
 		}
 	}
@@ -178,12 +181,14 @@ func (l *Ledger) sequence(ctx context.Context) (Outcome, error) {
 }
 
 // round does one round, or finishes the one that somebody left, and gives the
-// number of entries that it moved.
-func (l *Ledger) round(ctx context.Context) (int, error) {
+// number of entries that it moved. left says that some that were pending when
+// it began may still be.
+func (l *Ledger) round(ctx context.Context) (added int, left bool, err error) {
 	h, err := l.readHead(ctx)
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
+	resumed := h.Plan != nil
 	var edge *ledger.Edge
 	var objects []ledger.Object
 	if h.Plan == nil {
@@ -192,19 +197,20 @@ func (l *Ledger) round(ctx context.Context) (int, error) {
 		edge, objects, err = l.replan(ctx, h)
 	}
 	if err != nil || h.Plan == nil {
-		return 0, err
+		return 0, false, err
 	}
 	if err := l.putObjects(ctx, objects); err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	done := head{Before: h.Now, Now: *h.Plan, version: h.version}
 	// After this write the round's entries are in the log.
 	if err := l.writeHead(ctx, done); err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	done.version++
 	l.keepEdge(edge)
-	return int(done.Now.Size - done.Before.Size), l.place(ctx, done)
+	added = int(done.Now.Size - done.Before.Size)
+	return added, resumed || added >= maxRound, l.place(ctx, done)
 }
 
 // plan fixes a new round over what is pending, if anything is.

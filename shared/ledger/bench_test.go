@@ -1,0 +1,91 @@
+package ledger
+
+import (
+	"crypto/sha256"
+	"testing"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// BenchmarkProof compares the verification of a whole proof, parsed from its
+// text, with that of its bare Merkle path, and prints the SHA-256 rate of the
+// same machine beside. The checkpoint's signatures are checked once.
+func BenchmarkProof(b *testing.B) {
+	f := newForest(b, 3, 2)
+	f.grow(1 << 20)
+	tree := f.tree()
+	cp := f.checkpoint(b, 0, 0, 0)
+	const index = 777_777
+	text := f.proof(b, index, cp)
+	p, err := ParseProof(text)
+	if err != nil {
+		b.Fatal(err)
+	}
+	leaf := entry(index).Leaf()
+	v, err := NewVerifier(f.policy)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var bare, whole float64
+	b.Run("path", func(b *testing.B) {
+		for b.Loop() {
+			if tlog.CheckRecord(p.Path, tree.Size, tree.Root, index, leaf) != nil {
+				b.Fatal("refused")
+			}
+		}
+		bare = float64(b.N) / b.Elapsed().Seconds()
+		b.ReportMetric(bare, "proofs/s")
+	})
+	b.Run("proof", func(b *testing.B) {
+		e := entry(index)
+		for b.Loop() {
+			if _, _, err := v.VerifyInclusion(e, text); err != nil {
+				b.Fatal(err)
+			}
+		}
+		whole = float64(b.N) / b.Elapsed().Seconds()
+		b.ReportMetric(whole, "proofs/s")
+		b.ReportMetric(whole/bare, "of-the-path")
+	})
+	b.Run("checkpoint", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := f.policy.Verify(cp); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// BenchmarkAudit rebuilds a tree from its entries, as an auditor of the whole
+// log does, and prints it as a share of the SHA-256 rate on what is hashed:
+// 33 bytes per leaf and 65 per node.
+func BenchmarkAudit(b *testing.B) {
+	const n = 1 << 16
+	list := make([]Entry, n)
+	for i := range list {
+		list[i] = entry(i)
+	}
+	var hashed float64
+	b.Run("sha256", func(b *testing.B) {
+		var buf [65]byte
+		for b.Loop() {
+			for range n {
+				sum := sha256.Sum256(buf[:33])
+				copy(buf[:], sum[:])
+				sum = sha256.Sum256(buf[:])
+				copy(buf[:], sum[:])
+			}
+		}
+		hashed = float64(b.N) * n / b.Elapsed().Seconds()
+		b.ReportMetric(hashed, "entries/s")
+	})
+	b.Run("entries", func(b *testing.B) {
+		for b.Loop() {
+			edge, _ := (&Edge{}).Append(list)
+			edge.Root()
+		}
+		rate := float64(b.N) * n / b.Elapsed().Seconds()
+		b.ReportMetric(rate, "entries/s")
+		b.ReportMetric(rate/hashed, "of-SHA-256")
+	})
+}
