@@ -2,6 +2,8 @@ package dynamo
 
 import (
 	"context"
+	"crypto/rand"
+	"fmt"
 	"testing"
 	"time"
 
@@ -15,8 +17,13 @@ import (
 
 // table makes a fresh table on a running engine; plan may be nil.
 func table(t *testing.T, endpoint, name string, plan *fault.Plan) *Rows {
+	return patient(t, endpoint, name, plan, 0)
+}
+
+// patient is table with a number of attempts per operation.
+func patient(t *testing.T, endpoint, name string, plan *fault.Plan, attempts int) *Rows {
 	t.Helper()
-	o := Options{Region: storetest.TestRegion, Table: name, Endpoint: endpoint, Credentials: awscall.Static(storetest.TestAccessKey, storetest.TestSecretKey)}
+	o := Options{Region: storetest.TestRegion, Table: name, Endpoint: endpoint, Attempts: attempts, Credentials: awscall.Static(storetest.TestAccessKey, storetest.TestSecretKey)}
 	if err := New(o).CreateTable(context.Background()); err != nil {
 		t.Fatal(err)
 	}
@@ -57,6 +64,82 @@ func TestUnderFaults(t *testing.T) {
 				t.Fatal("no fault was injected")
 			}
 		})
+	}
+}
+
+// TestImpatienceIsHonest gives up after the first attempt, so that Unavailable
+// is common; what it leaves must still be one of the two possible states.
+func TestImpatienceIsHonest(t *testing.T) {
+	endpoint := storetest.Dynoxide(t)
+	for attempts := 1; attempts <= 2; attempts++ {
+		plan := fault.NewPlan(12, fault.Rates{Throttle: 0.05, Lost: 0.1, Landed: 0.2})
+		storetest.RowsUnderFaults(t, patient(t, endpoint, fmt.Sprint("impatient", attempts), plan, attempts))
+	}
+}
+
+// naive is the engine as the SDK's own retries would make it: it repeats
+// without remembering that the first attempt may have landed.
+type naive struct{ *Rows }
+
+func (n naive) Commit(ctx context.Context, writes ...store.Write) error {
+	token := make([]byte, 16)
+	rand.Read(token)
+	var err error
+	for range 8 {
+		if err = n.send(ctx, writes, token); err == nil || conditionFailed(err) {
+			break
+		}
+	}
+	if conditionFailed(err) {
+		return problem.New(problem.Conflict, "changed")
+	}
+	if err != nil {
+		return unavailable(err)
+	}
+	return nil
+}
+
+// hasty gives up at the first unclear answer and calls it a failure that changed nothing.
+type hasty struct{ *Rows }
+
+func (h hasty) Commit(ctx context.Context, writes ...store.Write) error {
+	err := h.Rows.Commit(ctx, writes...)
+	if problem.KindOf(err) == problem.Unavailable && err != nil {
+		return problem.New(problem.Conflict, "nothing was written")
+	}
+	return err
+}
+
+func TestTheFaultSuiteCatchesBlindRetries(t *testing.T) {
+	endpoint := storetest.Dynoxide(t)
+	lossy := func() *fault.Plan { return fault.NewPlan(11, fault.Rates{Landed: 0.3}) }
+	for name, twin := range map[string]store.Rows{
+		"naive": naive{table(t, endpoint, "naive", lossy())},
+		"hasty": hasty{patient(t, endpoint, "hasty", lossy(), 1)},
+	} {
+		if !storetest.Fails(func(tb storetest.TB) { storetest.FaultChecks()[0].Run(tb, twin, storetest.Limits{}) }) {
+			t.Fatalf("the suite accepts the %s engine", name)
+		}
+	}
+}
+
+// TestARepeatedTransactionIsRecognised: a delete leaves no token behind, so its
+// repetition is the service's to recognise, by the request token.
+func TestARepeatedTransactionIsRecognised(t *testing.T) {
+	r := table(t, storetest.Dynoxide(t), "repeat", nil)
+	ctx := context.Background()
+	if err := r.Commit(ctx, store.Write{Key: "k"}); err != nil {
+		t.Fatal(err)
+	}
+	token := []byte("0123456789abcdef")
+	gone := []store.Write{{Op: store.Delete, Key: "k", Version: 1}}
+	for i := range 2 {
+		if err := r.send(ctx, gone, token); err != nil {
+			t.Fatalf("attempt %d: %v", i+1, err)
+		}
+	}
+	if err := r.send(ctx, gone, []byte("another token ..")); !conditionFailed(err) {
+		t.Fatalf("another delete: %v", err)
 	}
 }
 

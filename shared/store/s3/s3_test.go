@@ -4,6 +4,10 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"io"
+	"net/url"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,8 +18,11 @@ import (
 	"arca.example/arca/shared/store/storetest"
 )
 
-func bucket(endpoint string, plan *fault.Plan) *Blobs {
-	o := Options{Region: storetest.TestRegion, Bucket: storetest.TestBucket, Endpoint: endpoint, PathStyle: true,
+func bucket(endpoint string, plan *fault.Plan) *Blobs { return patient(endpoint, plan, 0) }
+
+// patient is bucket with a number of attempts per operation.
+func patient(endpoint string, plan *fault.Plan, attempts int) *Blobs {
+	o := Options{Attempts: attempts, Region: storetest.TestRegion, Bucket: storetest.TestBucket, Endpoint: endpoint, PathStyle: true,
 		Credentials: awscall.Static(storetest.TestAccessKey, storetest.TestSecretKey)}
 	if plan != nil {
 		o.LongestWait = 2 * time.Millisecond
@@ -51,6 +58,62 @@ func TestUnderFaults(t *testing.T) {
 				t.Fatal("no fault was injected")
 			}
 		})
+	}
+}
+
+// TestImpatienceIsHonest gives up early, so that Unavailable is common; what it
+// leaves must still be one of the two possible states.
+func TestImpatienceIsHonest(t *testing.T) {
+	plan := fault.NewPlan(6, fault.Rates{Throttle: 0.05, Lost: 0.1, Landed: 0.2})
+	storetest.BlobsUnderFaults(t, patient(storetest.Versitygw(t), plan, 1))
+}
+
+// blind calls every conflict by its name, even one with itself.
+type blind struct{ *Blobs }
+
+func (b blind) Put(ctx context.Context, key string, size int64, sum [32]byte, body io.Reader) error {
+	seek := body.(io.Seeker)
+	var err error
+	for range 8 {
+		seek.Seek(0, io.SeekStart)
+		if err = b.putOnce(ctx, key, size, sum, body); err == nil || exists(err) {
+			break
+		}
+	}
+	if exists(err) {
+		return problem.New(problem.Conflict, "exists")
+	}
+	return err
+}
+
+func TestTheFaultSuiteCatchesBlindRetries(t *testing.T) {
+	twin := blind{bucket(storetest.Versitygw(t), fault.NewPlan(5, fault.Rates{Landed: 0.3}))}
+	if !storetest.Fails(func(tb storetest.TB) { storetest.BlobsUnderFaults(tb, twin) }) {
+		t.Fatal("the suite accepts an engine that conflicts with itself")
+	}
+}
+
+// TestHeadersAreSignedAsHeaders: nothing that binds an upload may have moved into the URL.
+func TestHeadersAreSignedAsHeaders(t *testing.T) {
+	x, err := bucket("http://127.0.0.1:1", nil).PresignPut(context.Background(), "pack/1", 5, sha256.Sum256([]byte("12345")), time.Now().Add(time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := url.Parse(x.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed := u.Query().Get("X-Amz-SignedHeaders")
+	for _, name := range []string{"content-length", "host", "if-none-match", "x-amz-checksum-sha256"} {
+		if !slices.Contains(strings.Split(signed, ";"), name) {
+			t.Errorf("%s is not signed: %s", name, signed)
+		}
+		if name != "host" && x.Header.Get(name) == "" {
+			t.Errorf("%s is not among the headers to send: %v", name, x.Header)
+		}
+	}
+	if strings.Contains(strings.ToLower(u.RawQuery), "checksum-sha256=") {
+		t.Errorf("the checksum moved into the URL: %s", u.RawQuery)
 	}
 }
 

@@ -50,7 +50,7 @@ func Blobs(t *testing.T, open func(t *testing.T) store.Blobs) {
 
 // BlobsUnderFaults demands of an engine whose connection fails at random: every
 // answer is right, or Unavailable and the state is the one before or after.
-func BlobsUnderFaults(t *testing.T, blobs store.Blobs) { blobsLikeModel(t, blobs, 150, true) }
+func BlobsUnderFaults(t TB, blobs store.Blobs) { blobsLikeModel(t, blobs, 150, true) }
 
 // Random gives n bytes that no compression shortens, the same for a seed every time.
 func Random(seed uint64, n int) []byte {

@@ -34,7 +34,7 @@ func TestWeakenedObjectStoresFail(t *testing.T) {
 			if i < 0 {
 				t.Fatalf("no check named %q", twin.check)
 			}
-			if !fails(func(tb TB) { BlobChecks()[i].Run(tb, twin.blobs) }) {
+			if !Fails(func(tb TB) { BlobChecks()[i].Run(tb, twin.blobs) }) {
 				t.Fatalf("the suite accepts a store that %s", name)
 			}
 		})

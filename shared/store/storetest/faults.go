@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -17,10 +18,44 @@ import (
 // before or the one after; with many, acknowledged work is never lost, and
 // unacknowledged work landed whole or not at all. The seeds are fixed.
 func RowsUnderFaults(t *testing.T, rows store.Rows) {
-	t.Run("one writer", func(t *testing.T) { oneWriterUnderFaults(t, rows, "fault/one/") })
-	t.Run("many writers", func(t *testing.T) { manyWritersUnderFaults(t, rows, "fault/many/") })
-	t.Run("scan", func(t *testing.T) { scanUnderFaults(t, rows, "fault/scan/") })
+	for _, c := range FaultChecks() {
+		t.Run(c.Name, func(t *testing.T) { c.Run(t, rows, Limits{}.orContract()) })
+	}
 }
+
+// FaultChecks lists the demands on a store.Rows whose connection fails.
+func FaultChecks() []Check {
+	return []Check{
+		{"one writer", func(t TB, rows store.Rows, _ Limits) { oneWriterUnderFaults(t, rows, "fault/one/") }},
+		{"many writers", func(t TB, rows store.Rows, _ Limits) { manyWritersUnderFaults(t, rows, "fault/many/") }},
+		{"scan", func(t TB, rows store.Rows, _ Limits) { scanUnderFaults(t, rows, "fault/scan/") }},
+	}
+}
+
+// Fails runs demands on an engine that is weak on purpose and says whether
+// they noticed. A twin that panics counts as noticed.
+func Fails(run func(TB)) bool {
+	r := &refusal{}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() {
+			if recover() != nil {
+				r.failed = true
+			}
+		}()
+		run(r)
+	}()
+	<-done
+	return r.failed
+}
+
+// refusal is a TB that remembers whether a demand failed.
+type refusal struct{ failed bool }
+
+func (r *refusal) Helper()               {}
+func (r *refusal) Logf(string, ...any)   {}
+func (r *refusal) Fatalf(string, ...any) { r.failed = true; runtime.Goexit() }
 
 func oneWriterUnderFaults(t TB, rows store.Rows, prefix string) {
 	ctx := context.Background()

@@ -2,7 +2,6 @@ package storetest
 
 import (
 	"context"
-	"runtime"
 	"testing"
 	"time"
 
@@ -41,7 +40,7 @@ func TestWeakenedEnginesFail(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for _, c := range RowChecks() {
 				if c.Name == twin.check {
-					if !fails(func(tb TB) { c.Run(tb, twin.rows, Limits{}.orContract()) }) {
+					if !Fails(func(tb TB) { c.Run(tb, twin.rows, Limits{}.orContract()) }) {
 						t.Fatalf("the suite accepts an engine that %s", name)
 					}
 					return
@@ -51,29 +50,6 @@ func TestWeakenedEnginesFail(t *testing.T) {
 		})
 	}
 }
-
-// fails runs a check on its own goroutine and says whether it failed.
-func fails(run func(TB)) bool {
-	r := &recorder{}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		defer func() {
-			if recover() != nil {
-				r.failed = true
-			}
-		}()
-		run(r)
-	}()
-	<-done
-	return r.failed
-}
-
-type recorder struct{ failed bool }
-
-func (r *recorder) Helper()               {}
-func (r *recorder) Logf(string, ...any)   {}
-func (r *recorder) Fatalf(string, ...any) { r.failed = true; runtime.Goexit() }
 
 type aliasing struct {
 	*Memory
@@ -201,7 +177,7 @@ func TestTheModelTestCatchesAnEngineThatDiffers(t *testing.T) {
 	}
 	model := NewMemory()
 	mustCommit(t, model, store.Write{Key: "m/a"})
-	if !fails(func(tb TB) { compare(tb, rows, model, "m/") }) {
+	if !Fails(func(tb TB) { compare(tb, rows, model, "m/") }) {
 		t.Fatal("a lost row goes unnoticed")
 	}
 }
