@@ -140,9 +140,9 @@ func NewSegmenter() *Segmenter { return &Segmenter{make([]byte, SegmentSize+1)} 
 func (s *Segmenter) Each(src io.Reader, yield func(plaintext []byte, last bool) error) error {
 	have := 0
 	for {
-		n, err := io.ReadFull(src, s.buf[have:])
+		n, err := readFull(src, s.buf[have:])
 		have += n
-		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		if err != nil {
 			return err
 		}
 		if have <= SegmentSize {
@@ -153,6 +153,29 @@ func (s *Segmenter) Each(src io.Reader, yield func(plaintext []byte, last bool) 
 		}
 		s.buf[0], have = s.buf[SegmentSize], 1
 	}
+}
+
+// readFull reads until p is full or src ends. Unlike io.ReadFull it tells the end
+// from a source that failed with io.ErrUnexpectedEOF: a delivery that broke off
+// must not be sealed as if it were whole.
+func readFull(src io.Reader, p []byte) (n int, err error) {
+	for empty := 0; n < len(p) && empty < 100; {
+		k, err := src.Read(p[n:])
+		n += k
+		if err == io.EOF {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+		if empty++; k > 0 {
+			empty = 0
+		}
+	}
+	if n < len(p) {
+		return n, io.ErrNoProgress
+	}
+	return n, nil
 }
 
 // EachSegment is Each with a buffer of its own.

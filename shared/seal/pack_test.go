@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"go.uber.org/goleak"
 )
@@ -368,3 +369,34 @@ func TestUnitsAndIDsAreStrict(t *testing.T) {
 		t.Error(id)
 	}
 }
+
+// broken gives some bytes and then fails as a cut connection does.
+type broken struct{ err error }
+
+func (b *broken) Read(p []byte) (int, error) { return min(len(p), 10), b.err }
+
+// TestBrokenDeliveryIsNotSealedAsWhole: io.ReadFull alone cannot tell a source that
+// failed with io.ErrUnexpectedEOF from one that ended.
+func TestBrokenDeliveryIsNotSealedAsWhole(t *testing.T) {
+	for _, err := range []error{io.ErrUnexpectedEOF, io.ErrClosedPipe} {
+		got := EachSegment(&broken{err}, func([]byte, bool) error { return nil })
+		if got != err {
+			t.Errorf("%v became %v", err, got)
+		}
+	}
+	if err := EachSegment(iotest.OneByteReader(iotest.DataErrReader(strings.NewReader("abc"))), func(p []byte, last bool) error {
+		if string(p) != "abc" || !last {
+			t.Errorf("%q %v", p, last)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+	if err := EachSegment(stuck{}, func([]byte, bool) error { return nil }); err != io.ErrNoProgress {
+		t.Error(err)
+	}
+}
+
+type stuck struct{}
+
+func (stuck) Read([]byte) (int, error) { return 0, nil }
