@@ -97,18 +97,25 @@ type Decision struct {
 	Needed []string
 }
 
-// levels orders the classifications; the Spanish names of the same levels are
-// difusión limitada, confidencial, reservado and secreto (treaty BOE-A-2023-2250 art. 4).
-var levels = []string{"unclassified", "restricted", "confidential", "secret", "top-secret"}
+// levels orders the classifications, each with the Spanish name of the same
+// level (treaty BOE-A-2023-2250 art. 4), either of which may stand in an order.
+var levels = [][2]string{{"unclassified", "sin-clasificar"}, {"restricted", "difusion-limitada"}, {"confidential", "confidencial"}, {"secret", "reservado"}, {"top-secret", "secreto"}}
 
 // Level gives the rank of a classification or clearance, 0 for unclassified.
+// Beware of the words: the Spanish "secreto" is top secret, not secret.
 func Level(name string) (rank int, known bool) {
-	i := slices.Index(levels, name)
-	return i, i >= 0
+	rank = slices.IndexFunc(levels, func(names [2]string) bool { return name != "" && (name == names[0] || name == names[1]) })
+	return rank, rank >= 0
 }
 
-// Levels lists the classifications, lowest first.
-func Levels() []string { return slices.Clone(levels) }
+// Levels lists the classifications by their English names, lowest first.
+func Levels() []string {
+	var names []string
+	for _, l := range levels {
+		names = append(names, l[0])
+	}
+	return names
+}
 
 // Decide answers q.
 func Decide(q Question) Decision { return embedded.decide(q) }
@@ -196,8 +203,8 @@ func (s *set) needed(q Question) []string {
 }
 
 func (s *set) authorize(q Question, approvals []Person) Decision {
-	if q.By.ID == "" {
-		return Decision{Reasons: []string{"no-id"}}
+	if !q.named() {
+		return Decision{Reasons: []string{"no-id"}, Tells: []string{"the question does not say who it is about"}}
 	}
 	request, entities := express(q, approvals)
 	answer, diagnostic := cedar.Authorize(s.policies, entities, request)
@@ -219,6 +226,18 @@ func (s *set) authorize(q Question, approvals []Person) Decision {
 	slices.Sort(d.Reasons)
 	slices.Sort(d.Tells)
 	return d
+}
+
+// named reports whether everybody whom the action involves has an id: without one
+// "not the same person" would hold of anybody.
+func (q Question) named() bool {
+	switch q.Action {
+	case Approve, Deny:
+		return q.By.ID != "" && q.Requester.ID != ""
+	case Enrol, SuspendPerson:
+		return q.By.ID != "" && q.Subject.ID != ""
+	}
+	return q.By.ID != "" && !slices.ContainsFunc(q.Approvals, func(p Person) bool { return p.ID == "" })
 }
 
 // express puts a question into Cedar's terms.

@@ -64,7 +64,10 @@ var softHSM = sync.OnceValues(func() (module string, err error) {
 	return module, nil
 })
 
-var scratch string
+var (
+	scratch  string
+	announce sync.Once // one SKIPPED line per process, not one per test
+)
 
 func TestMain(m *testing.M) {
 	code := m.Run()
@@ -80,15 +83,17 @@ func config(t *testing.T) Config {
 	module, err := softHSM()
 	if err != nil {
 		const line = "SKIPPED shared/keys/pkcs11: SoftHSM2 is missing; install it with: apt-get update && apt-get install -y softhsm2"
-		fmt.Fprintln(os.Stderr, line)
-		if path := os.Getenv("ARCA_SKIPPED"); path != "" {
-			f, openErr := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
-			if openErr != nil {
-				t.Fatal(openErr)
+		announce.Do(func() {
+			fmt.Fprintln(os.Stderr, line)
+			if path := os.Getenv("ARCA_SKIPPED"); path != "" {
+				f, openErr := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+				if openErr != nil {
+					t.Fatal(openErr)
+				}
+				fmt.Fprintln(f, line)
+				f.Close()
 			}
-			fmt.Fprintln(f, line)
-			f.Close()
-		}
+		})
 		if os.Getenv("CI") != "" {
 			t.Fatalf("%s (%v)", line, err)
 		}
