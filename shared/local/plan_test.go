@@ -131,6 +131,7 @@ func TestWhatTheLoaderDoesNotKnowIsRefusedByName(t *testing.T) {
 		{"RESOURCE", "X: { Value: !ImportValue a }", "intrinsic ImportValue"},
 		{"RESOURCE", `X: { "Fn::Transform": { Name: y } }`, "intrinsic Transform"},
 		{"RESOURCE", `X: { "Fn::Sub": a, other: b }`, "stand alone"},
+		{"RESOURCE", "X: { Y: [{ Action: [s3:GetObject] }] }", "space after the colon of s3"},
 		{"RESOURCE", "Here: { Type: twice }", "already defined"},
 		{"RESOURCE", "X: &anchor { a: b }", "Anchor"},
 		{"EVENT", "Q: { Type: SQS, Properties: {} }", "event type SQS"},

@@ -111,6 +111,11 @@ func mapping(values []*ast.MappingValueNode) (any, error) {
 		if _, twice := m[key.Value]; twice {
 			return nil, fmt.Errorf("line %d: the key %s appears twice", key.Token.Position.Line, key.Value)
 		}
+		// Inside two flow collections the parser splits s3:GetObject at its
+		// colon, which YAML does not; rather refuse than read it differently.
+		if colon, next := pair.Start.Position, pair.Value.GetToken().Position; colon.Line == next.Line && colon.Column+1 == next.Column {
+			return nil, fmt.Errorf("line %d: write a space after the colon of %s, or quote the whole", colon.Line, key.Value)
+		}
 		v, err := value(pair.Value)
 		if err != nil {
 			return nil, err

@@ -1,0 +1,265 @@
+package installation
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"arca.example/arca"
+	"arca.example/arca/functions"
+	"arca.example/arca/shared/edge"
+	"arca.example/arca/shared/keys"
+	"arca.example/arca/shared/local"
+	"arca.example/arca/shared/problem"
+	"arca.example/arca/shared/store"
+	"arca.example/arca/shared/store/folder"
+	"arca.example/arca/shared/store/sqlite"
+	"arca.example/arca/shared/witness"
+)
+
+// Running is an installation whose parties answer.
+type Running struct {
+	Folder *Folder
+	closes []func(context.Context) error
+}
+
+// ServeOptions change the rhythm of a running installation.
+type ServeOptions struct {
+	Sequence time.Duration // how often checkpoints are refreshed; zero: as the template says
+}
+
+// Serve starts the witness and the three parties, each with its own listener and stores.
+func (f *Folder) Serve(ctx context.Context, options ServeOptions) (*Running, error) {
+	r := &Running{Folder: f}
+	if err := r.startWitness(); err != nil {
+		return nil, r.abandon(err)
+	}
+	for _, party := range []string{"vault", "court", "custodian"} {
+		if err := r.startParty(party, options); err != nil {
+			return nil, r.abandon(err)
+		}
+	}
+	return r, nil
+}
+
+func (r *Running) abandon(err error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	return errors.Join(err, r.Close(ctx))
+}
+
+// Close stops everything in the reverse order of its start and waits for what runs.
+func (r *Running) Close(ctx context.Context) error {
+	var all error
+	for i := len(r.closes) - 1; i >= 0; i-- {
+		all = errors.Join(all, r.closes[i](ctx))
+	}
+	r.closes = nil
+	return all
+}
+
+func (r *Running) onClose(f func(context.Context) error) { r.closes = append(r.closes, f) }
+
+func (r *Running) closer(c io.Closer) {
+	r.onClose(func(context.Context) error { return c.Close() })
+}
+
+func listen(address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, problem.Wrap(problem.Unavailable, err, "an address of arca.json is in use; stop the other process, perhaps another arca serve, or change the address")
+	}
+	return l, nil
+}
+
+// logFile opens a party's log for appending.
+func (r *Running) logFile(party, name string) (*os.File, error) {
+	file, err := os.OpenFile(r.Folder.Dir(party, name), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, problem.Wrap(problem.Unavailable, err, "a log file of the installation cannot be written")
+	}
+	r.closer(file)
+	return file, nil
+}
+
+func (r *Running) startWitness() error {
+	signer, err := r.Folder.Identity("witness")
+	if err != nil {
+		return err
+	}
+	trust, err := r.Folder.logKey()
+	if err != nil {
+		return err
+	}
+	process, err := r.logFile("witness", "process.log")
+	if err != nil {
+		return err
+	}
+	w, err := witness.New(witness.Options{
+		Name: WitnessName, Key: signer.Ed25519(), Folder: r.Folder.Dir("witness"),
+		Logs: []witness.Log{{Origin: r.Folder.LogOrigin, Keys: []string{trust}}}, Now: time.Now, Report: edge.Log(process),
+	})
+	if err != nil {
+		return err
+	}
+	r.closer(w)
+	l, err := listen(r.Folder.Addresses["witness"])
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: w, ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = server.Serve(l) }()
+	r.onClose(server.Shutdown)
+	return nil
+}
+
+// party is what one party's functions share.
+type party struct {
+	rows  func() (store.Rows, error)
+	blobs func() (*folder.Dir, error)
+	roots func() (keys.Roots, error)
+}
+
+func (r *Running) startParty(name string, options ServeOptions) error {
+	f := r.Folder
+	access, err := r.logFile(name, "access.log")
+	if err != nil {
+		return err
+	}
+	process, err := r.logFile(name, "process.log")
+	if err != nil {
+		return err
+	}
+	log := edge.Log(process)
+	plan, err := f.plan(name)
+	if err != nil {
+		return err
+	}
+	var host *local.Host
+	p, err := r.openStores(name, func(key string, size int64) { _ = host.ObjectCreated(key, size) })
+	if err != nil {
+		return err
+	}
+	calls, err := r.calls(plan, p, log, func(ctx context.Context, function string, payload []byte) error {
+		return host.Invoke(ctx, function, payload)
+	})
+	if err != nil {
+		return err
+	}
+	listener, err := listen(f.Addresses[name])
+	if err != nil {
+		return err
+	}
+	o := local.Options{Plan: plan, Functions: calls, Listener: listener, AccessLog: access, Log: log, Every: map[string]time.Duration{}}
+	if options.Sequence > 0 && name == "vault" {
+		o.Every["sequence"] = options.Sequence
+	}
+	if name == "vault" {
+		objects, err := p.blobs()
+		if err != nil {
+			return err
+		}
+		o.Mounts = map[string]http.Handler{"/objects/": objects.Handler()}
+	}
+	if host, err = local.New(o); err != nil {
+		return err
+	}
+	host.Start()
+	r.onClose(host.Close)
+	return nil
+}
+
+// openStores opens a party's rows, roots and, for the vault, objects.
+func (r *Running) openStores(name string, created func(string, int64)) (party, error) {
+	f := r.Folder
+	rows, err := sqlite.Open(f.Dir(name, "rows.db"))
+	if err != nil {
+		return party{}, err
+	}
+	r.closer(rows)
+	p := party{
+		rows:  func() (store.Rows, error) { return rows, nil },
+		roots: sync.OnceValues(func() (keys.Roots, error) { return f.roots(name) }),
+	}
+	if name != "vault" {
+		return p, nil
+	}
+	objects, err := folder.Open(f.Dir(name, "objects"), folder.Options{Base: f.URL(name) + "/objects/", OnPut: created})
+	if err != nil {
+		return party{}, err
+	}
+	r.closer(objects)
+	p.blobs = func() (*folder.Dir, error) { return objects, nil }
+	return p, nil
+}
+
+func (f *Folder) roots(name string) (keys.Roots, error) {
+	text, err := os.ReadFile(f.Dir(name, secretName))
+	if err != nil {
+		return nil, problem.Wrap(problem.Unavailable, err, "the secret of the party's root keys cannot be read")
+	}
+	secret, err := keys.MachineSecret(strings.TrimSpace(string(text)))
+	if err != nil {
+		return nil, err
+	}
+	return keys.OpenFile(f.Dir(name, rootsName), secret)
+}
+
+const (
+	rootsName  = "roots.age"
+	secretName = "roots.secret"
+)
+
+// calls builds every function of a plan with the party's stores.
+func (r *Running) calls(plan *local.Plan, p party, log *slog.Logger, invoke func(context.Context, string, []byte) error) (map[string]local.Call, error) {
+	client := &http.Client{Timeout: 20 * time.Second}
+	resources := func(edge.Env) edge.Resources {
+		res := edge.Resources{Rows: p.rows, Roots: p.roots, Invoke: invoke, HTTP: client, Now: time.Now}
+		if p.blobs != nil {
+			res.Blobs = func() (store.Blobs, error) { return p.blobs() }
+			res.Presign = func() (store.Presigner, error) { return p.blobs() }
+		}
+		return res
+	}
+	calls := map[string]local.Call{}
+	for i := range plan.Functions {
+		fn := &plan.Functions[i]
+		built, _, err := functions.Open(fn.Name, fn.Lookup, resources)
+		if err != nil {
+			return nil, err
+		}
+		handler, err := edge.NewHandler(built, log)
+		if err != nil {
+			return nil, err
+		}
+		calls[fn.Name] = handler.Invoke
+	}
+	return calls, nil
+}
+
+// plan loads the template for one party of this installation.
+func (f *Folder) plan(name string) (*local.Plan, error) {
+	params := map[string]string{
+		"DomainName": "localhost", "CertificateArn": "arn:local", "Trust": f.Config.Trust.String(), "LogOrigin": f.LogOrigin,
+		"PackBytes": strconv.Itoa(f.Pack.Size), "PackSlots": strconv.Itoa(f.Pack.Slots),
+	}
+	if name == "vault" {
+		params["Witnesses"] = f.URL("witness")
+	} else {
+		params["LedgerUrl"] = f.URL("vault")
+		params["OtherUrl"] = f.URL(map[string]string{"court": "custodian", "custodian": "court"}[name])
+	}
+	plan, err := local.Load(arca.Template, name, params)
+	if err != nil {
+		return nil, err
+	}
+	return plan, plan.Set("ORIGIN", f.URL(name))
+}
