@@ -216,7 +216,10 @@ func (e *exact) last(p []byte) (int, error) {
 		return 0, e.err
 	}
 	e.ended, e.left = true, 0
-	return copy(p, tail[:n]), io.EOF
+	if n == 0 {
+		return 0, io.EOF
+	}
+	return copy(p, tail[:n]), nil
 }
 
 func errBodySize() error {

@@ -143,6 +143,32 @@ func TestARepeatedTransactionIsRecognised(t *testing.T) {
 	}
 }
 
+// TestKilledEngineKeepsWhatItAcknowledged kills the engine while writers run.
+func TestKilledEngineKeepsWhatItAcknowledged(t *testing.T) {
+	folder := t.TempDir()
+	endpoint, kill := storetest.DynoxideIn(t, folder)
+	r := patient(t, endpoint, "kept", nil, 1)
+	ctx := context.Background()
+	acknowledged := int64(0)
+	for {
+		err := r.Commit(ctx, store.Write{Key: "a", Version: acknowledged}, store.Write{Key: "b", Version: acknowledged})
+		if err != nil {
+			if acknowledged < 100 || problem.KindOf(err) != problem.Unavailable {
+				t.Fatalf("after %d commits: %v", acknowledged, err)
+			}
+			break
+		}
+		if acknowledged++; acknowledged == 100 {
+			go kill()
+		}
+	}
+	endpoint, _ = storetest.DynoxideIn(t, folder)
+	got, err := New(Options{Region: storetest.TestRegion, Table: "kept", Endpoint: endpoint, Credentials: awscall.Static("a", "b")}).Get(ctx, "a", "b")
+	if err != nil || got["a"].Version != got["b"].Version || got["a"].Version < acknowledged || got["a"].Version > acknowledged+1 {
+		t.Fatalf("%d acknowledged, versions %d and %d, %v", acknowledged, got["a"].Version, got["b"].Version, err)
+	}
+}
+
 func TestAnEngineThatIsGoneIsUnavailable(t *testing.T) {
 	r := New(Options{Region: "us-east-1", Table: "t", Endpoint: "http://127.0.0.1:1", Attempts: 2, Credentials: awscall.Static("a", "b")})
 	if err := r.Commit(context.Background(), store.Write{Key: "k"}); problem.KindOf(err) != problem.Unavailable {

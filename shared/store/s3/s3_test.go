@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"fmt"
 	"io"
 	"net/url"
 	"slices"
@@ -114,6 +115,44 @@ func TestHeadersAreSignedAsHeaders(t *testing.T) {
 	}
 	if strings.Contains(strings.ToLower(u.RawQuery), "checksum-sha256=") {
 		t.Errorf("the checksum moved into the URL: %s", u.RawQuery)
+	}
+}
+
+// TestKilledEngineKeepsWhatItAcknowledged kills the server while it stores:
+// what was acknowledged is there, what was not is there whole or not at all.
+func TestKilledEngineKeepsWhatItAcknowledged(t *testing.T) {
+	folder := t.TempDir()
+	endpoint, kill := storetest.VersitygwIn(t, folder)
+	b := patient(endpoint, nil, 1)
+	ctx := context.Background()
+	object := func(i int) []byte { return storetest.Random(uint64(i), 300_000) }
+	put := func(i int) error {
+		body := object(i)
+		return b.Put(ctx, fmt.Sprintf("pack/%012d", i), int64(len(body)), sha256.Sum256(body), bytes.NewReader(body))
+	}
+	acknowledged := 0
+	for ; ; acknowledged++ {
+		if acknowledged == 30 {
+			go kill()
+		}
+		if err := put(acknowledged); err != nil {
+			if acknowledged < 30 || problem.KindOf(err) != problem.Unavailable {
+				t.Fatalf("after %d objects: %v", acknowledged, err)
+			}
+			break
+		}
+	}
+	endpoint, _ = storetest.VersitygwIn(t, folder)
+	b = bucket(endpoint, nil)
+	listed, err := b.List(ctx, "pack/", "", store.MaxList)
+	if err != nil || len(listed) < acknowledged || len(listed) > acknowledged+1 {
+		t.Fatalf("%d acknowledged, %d listed, %v", acknowledged, len(listed), err)
+	}
+	for i := range listed {
+		info, err := b.Stat(ctx, listed[i].Key)
+		if err != nil || info.SHA256 != sha256.Sum256(object(i)) {
+			t.Fatalf("object %d: %v", i, err)
+		}
 	}
 }
 

@@ -213,3 +213,26 @@ func BenchmarkCommit(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkGet reads rows of 1 KiB, one and a hundred at a time.
+func BenchmarkGet(b *testing.B) {
+	d := open(b)
+	var keys []string
+	var writes []store.Write
+	for i := range store.MaxRows {
+		keys = append(keys, fmt.Sprintf("row/%d", i))
+		writes = append(writes, store.Write{Key: keys[i], Value: make([]byte, 1024)})
+	}
+	if err := d.Commit(context.Background(), writes...); err != nil {
+		b.Fatal(err)
+	}
+	for _, n := range []int{1, 10, store.MaxRows} {
+		b.Run(fmt.Sprintf("rows=%d", n), func(b *testing.B) {
+			for b.Loop() {
+				if got, err := d.Get(context.Background(), keys[:n]...); err != nil || len(got) != n {
+					b.Fatalf("%d rows, %v", len(got), err)
+				}
+			}
+		})
+	}
+}

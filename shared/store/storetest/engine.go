@@ -23,28 +23,45 @@ const (
 // endpoint. Without the engine the test is skipped loudly, or fails where CI is set.
 func Dynoxide(t testing.TB) (endpoint string) {
 	t.Helper()
+	endpoint, _ = DynoxideIn(t, t.TempDir())
+	return endpoint
+}
+
+// DynoxideIn is Dynoxide on a folder that may hold an earlier one's database.
+// Kill ends it as a crash would; without it, it ends with the test.
+func DynoxideIn(t testing.TB, folder string) (endpoint string, kill func()) {
+	t.Helper()
 	binary := engine(t, "dynoxide", "node_modules/@dynoxide/linux-x64/dynoxide")
-	database := filepath.Join(t.TempDir(), "dynoxide.db")
-	return "http://" + start(t, func(address, port string) *exec.Cmd {
-		return exec.Command(binary, "--host", "127.0.0.1", "--port", port, "--db-path", database)
+	address, kill := start(t, func(address, port string) *exec.Cmd {
+		return exec.Command(binary, "--host", "127.0.0.1", "--port", port, "--db-path", filepath.Join(folder, "dynoxide.db"))
 	})
+	return "http://" + address, kill
 }
 
 // Versitygw starts the S3-API server on a fresh folder with the bucket
 // TestBucket and gives its endpoint.
 func Versitygw(t testing.TB) (endpoint string) {
 	t.Helper()
+	endpoint, _ = VersitygwIn(t, t.TempDir())
+	return endpoint
+}
+
+// VersitygwIn is Versitygw on a folder that may hold an earlier one's objects.
+// It asks the file system to keep them but never calls fsync (v1.8.0), so it
+// survives kill -9, not a power cut: no production store of acknowledged data.
+func VersitygwIn(t testing.TB, folder string) (endpoint string, kill func()) {
+	t.Helper()
 	binary := engine(t, "versitygw", "bin/versitygw")
-	root := t.TempDir()
 	// For this server a folder at the top is a bucket.
-	if err := os.Mkdir(filepath.Join(root, TestBucket), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(folder, TestBucket), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	return "http://" + start(t, func(address, port string) *exec.Cmd {
-		cmd := exec.Command(binary, "--port", address, "--region", TestRegion, "--keep-alive", "--quiet", "posix", root)
+	address, kill := start(t, func(address, port string) *exec.Cmd {
+		cmd := exec.Command(binary, "--port", address, "--region", TestRegion, "--keep-alive", "--quiet", "posix", folder)
 		cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+TestAccessKey, "ROOT_SECRET_KEY="+TestSecretKey)
 		return cmd
 	})
+	return "http://" + address, kill
 }
 
 // engine finds what tools/install puts into .tools.
@@ -101,7 +118,7 @@ func moduleRoot() (string, error) {
 
 // start runs a server on a free port of 127.0.0.1 and stops it with the test.
 // Between finding the port and using it someone else may take it, hence the tries.
-func start(t testing.TB, command func(address, port string) *exec.Cmd) string {
+func start(t testing.TB, command func(address, port string) *exec.Cmd) (address string, kill func()) {
 	t.Helper()
 	var said bytes.Buffer
 	for range 3 {
@@ -121,14 +138,15 @@ func start(t testing.TB, command func(address, port string) *exec.Cmd) string {
 		ended := make(chan struct{})
 		go func() { cmd.Wait(); close(ended) }()
 		if answers(address, ended) {
-			t.Cleanup(func() { cmd.Process.Kill(); <-ended })
-			return address
+			kill := func() { cmd.Process.Kill(); <-ended }
+			t.Cleanup(kill)
+			return address, kill
 		}
 		cmd.Process.Kill()
 		<-ended
 	}
 	t.Fatalf("the engine did not start: %s", said.String())
-	return ""
+	return "", nil
 }
 
 func answers(address string, ended <-chan struct{}) bool {
