@@ -1,0 +1,85 @@
+package lint
+
+import (
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	arca "arca.example/arca"
+)
+
+func TestTheTemplateKeepsEveryRule(t *testing.T) {
+	findings, err := Check(arca.Template)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range findings {
+		t.Error(f)
+	}
+}
+
+func TestTheSmallTemplateKeepsEveryRule(t *testing.T) {
+	raw, err := os.ReadFile("testdata/small.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if findings, err := Check(raw); err != nil || len(findings) > 0 {
+		t.Fatalf("%v %v", err, findings)
+	}
+}
+
+// Each broken template is the small one with one fault, named RULE.yaml or
+// RULE-what.yaml, and only that rule may speak.
+func TestEveryBrokenTemplateFailsWithItsRule(t *testing.T) {
+	files, err := filepath.Glob("testdata/broken/*.yaml")
+	if err != nil || len(files) < 12 {
+		t.Fatalf("%d broken templates, %v", len(files), err)
+	}
+	seen := map[string]bool{}
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rule, _, _ := strings.Cut(strings.TrimSuffix(filepath.Base(file), ".yaml"), "--")
+		if Rules[rule] == "" {
+			t.Errorf("%s: there is no rule %s", file, rule)
+		}
+		seen[rule] = true
+		findings, err := Check(raw)
+		if err != nil {
+			t.Errorf("%s: %v", file, err)
+			continue
+		}
+		if len(findings) == 0 {
+			t.Errorf("%s passes", file)
+		}
+		for _, f := range findings {
+			if f.Rule != rule {
+				t.Errorf("%s: %s speaks too: %s", file, f.Rule, f)
+			}
+		}
+	}
+	for _, rule := range slices.Sorted(maps.Keys(Rules)) {
+		if !seen[rule] {
+			t.Errorf("the rule %s has no broken template: it may pass vacuously", rule)
+		}
+	}
+}
+
+// Other people's linters run when they are there; `make lint` prints what is not.
+func TestOtherLinters(t *testing.T) {
+	root, err := filepath.Abs("../../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if path, err := exec.LookPath("cfn-lint"); err != nil {
+		t.Log("SKIPPED: cfn-lint is not installed; the template was not held against it")
+	} else if out, err := exec.Command(path, filepath.Join(root, "template.yaml")).CombinedOutput(); err != nil {
+		t.Errorf("cfn-lint: %v\n%s", err, out)
+	}
+}
