@@ -36,7 +36,7 @@ func New(env edge.Env) (*edge.Function, error) {
 		huma.Register(api, party.Op("prove-entry", http.MethodGet, "/v1/proofs/{entry}", "Inclusion proof of an entry (C2SP tlog-proof)"), b.prove)
 		huma.Register(api, party.Op("prove-consistency", http.MethodGet, "/v1/consistency", "Consistency proof from a size to the newest checkpoint"), b.consistency)
 		huma.Register(api, party.Op("get-vault", http.MethodGet, "/v1/vault", "The log's key and the packs' shape"), b.identity)
-		huma.Register(api, party.Op("put-vault-trust", http.MethodPut, "/v1/trust", "Hand over the trust file"), b.trust)
+		huma.Register(api, party.Op("put-vault-trust", http.MethodPut, "/v1/vault/trust", "Hand over the trust file"), b.trust)
 	}}, nil
 }
 

@@ -13,7 +13,7 @@ import (
 )
 
 // Needs are the function's settings.
-var Needs = []edge.Setting{edge.SetTable, edge.SetRoots, edge.SetTrust, edge.SetLedger, edge.SetOther}
+var Needs = []edge.Setting{edge.SetTable, edge.SetRoots, edge.SetTrust, edge.SetLedger}
 
 // New builds the function.
 func New(env edge.Env) (*edge.Function, error) {

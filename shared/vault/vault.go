@@ -192,7 +192,7 @@ func (v *Vault) Trust(ctx context.Context) (*record.Trust, error) {
 	}
 	row, ok := rows["trust"]
 	if !ok {
-		return nil, problem.New(problem.Unavailable, "this vault has no trust file yet; the operator sends it with PUT /v1/trust")
+		return nil, problem.New(problem.Unavailable, "this vault has no trust file yet; the operator sends it with PUT /v1/vault/trust")
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()

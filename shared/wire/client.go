@@ -108,7 +108,7 @@ func (v *Vault) Identity(ctx context.Context) (out VaultIdentity, err error) {
 
 // PutTrust hands over the trust file.
 func (v *Vault) PutTrust(ctx context.Context, joint record.Joint) error {
-	return v.do(ctx, "PUT", "/v1/trust", joint, nil)
+	return v.do(ctx, "PUT", "/v1/vault/trust", joint, nil)
 }
 
 // Admit registers a principal.

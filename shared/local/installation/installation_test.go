@@ -52,7 +52,7 @@ func TestOrderAndUnits(t *testing.T) {
 	now := record.Second(time.Now())
 	order := record.Order{
 		Audience: f.Config.Trust, Kind: record.Authorisation, Profile: "ES-588ter", Court: "Court One", Case: "case-1", PoliceUnit: "Unit A",
-		Classification: "restricted", Decided: now, Capture: record.Window{From: now.Add(-time.Hour), Until: now.AddDate(0, 1, 0)}, AccessEnd: now.AddDate(0, 2, 0),
+		Classification: "restricted", Decided: now.Add(-2 * time.Hour), Capture: record.Window{From: now.Add(-time.Hour), Until: now.AddDate(0, 1, 0)}, AccessEnd: now.AddDate(0, 2, 0),
 		Scope:   record.Scope{Identifiers: []record.Identifier{{Kind: "msisdn", Value: "+12025550111"}}, Kinds: []string{"call", "message"}},
 		Grounds: record.Grounds{Offence: "x", Indicia: "x", Persons: []string{"x"}, Extent: "x", Motivation: "x", Duration: "1 month", Purpose: "x", Obliged: "x"},
 		Reports: record.Reports{Form: "written", EveryDays: 15},
