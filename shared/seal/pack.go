@@ -251,7 +251,8 @@ func fill(p []byte) {
 	}
 	clear(key[:])
 	var iv [16]byte
-	clear(p) // what the buffer held of the pack before must not show through the XOR
+	// What the buffer held of the pack before is encrypted by the XOR, under a key
+	// that nobody has: the result is as good as the keystream itself.
 	cipher.NewCTR(block, iv[:]).XORKeyStream(p, p)
 }
 
