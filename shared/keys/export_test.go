@@ -3,6 +3,7 @@ package keys
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"fmt"
 )
 
 // FailBefore makes f call step before each step of a replacement.
@@ -31,4 +32,12 @@ func ReencodeForTest(b []byte) ([]byte, error) {
 		return nil, err
 	}
 	return encodeBody(roots)
+}
+
+// FillForTest puts n roots into f's memory.
+func FillForTest(f *File, n int) {
+	for i := range n {
+		name := fmt.Sprintf("ring-%d", 1000000+i)
+		f.roots[name] = newSoftRoot(name+"@0011223344556677", make([]byte, rootBytes))
+	}
 }

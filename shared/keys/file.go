@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,12 +18,14 @@ import (
 	"syscall"
 
 	"arca.example/arca/shared/problem"
+	"arca.example/arca/shared/record"
 	"filippo.io/age"
 )
 
 // Limits of a key file.
 const (
-	maxFileBytes = 1 << 20 // encrypted or not; a root takes about 120
+	maxFileBytes = 256 << 10 // encrypted or not (record.Unmarshal's limit); a root takes about 95, so there is room for some 2,000
+	ageOverhead  = 64 << 10  // header, one tag per 64 KiB; a backup has a stanza of 2 KiB per recipient
 	rootBytes    = 32
 	idBytes      = 8
 )
@@ -138,20 +139,18 @@ func decrypt(sealed []byte, refusal string, ids ...age.Identity) ([]byte, error)
 	return plain, nil
 }
 
-// parseBody accepts the canonical form only: it encodes again and compares.
+// parseBody accepts the canonical form only.
 func parseBody(plain []byte) (map[string]*softRoot, error) {
 	refuse := func(cause error) error {
 		return problem.Wrap(problem.Invalid, cause, "the key file opens but its content is not a list of root keys of version 1")
 	}
 	var body fileBody
-	if err := json.Unmarshal(plain, &body); err != nil {
+	if err := record.Unmarshal(plain, &body); err != nil {
 		return nil, refuse(err)
 	}
-	again, err := json.Marshal(body)
-	if err != nil || !bytes.Equal(again, plain) || body.Version != 1 || body.Roots == nil {
-		return nil, refuse(errors.New("not canonical, or another version"))
+	if body.Version != 1 || body.Roots == nil {
+		return nil, refuse(errors.New("another version"))
 	}
-	clear(again)
 	roots := map[string]*softRoot{}
 	for name, r := range body.Roots {
 		id, err := hex.DecodeString(r.ID)
@@ -163,14 +162,13 @@ func parseBody(plain []byte) (map[string]*softRoot, error) {
 	return roots, nil
 }
 
-// encodeBody encodes roots canonically: names and ids are plain ASCII, map keys are
-// sorted, and encoding/json leaves base64 as it is, so this equals RFC 8785.
+// encodeBody encodes roots canonically.
 func encodeBody(roots map[string]*softRoot) ([]byte, error) {
 	body := fileBody{Roots: map[string]fileRoot{}, Version: 1}
 	for name, r := range roots {
 		body.Roots[name] = fileRoot{ID: r.id[len(name)+1:], Key: r.key}
 	}
-	return json.Marshal(body)
+	return record.Marshal(body)
 }
 
 func (f *File) seal(roots map[string]*softRoot) ([]byte, error) {
@@ -188,6 +186,9 @@ func encrypt(roots map[string]*softRoot, to ...age.Recipient) ([]byte, error) {
 		return nil, fmt.Errorf("encode roots: %w", err)
 	}
 	defer clear(plain)
+	if len(plain) > maxFileBytes-ageOverhead { // what could not be read again must not be written
+		return nil, problem.New(problem.Invalid, "the key file is full; destroy roots that are no longer needed")
+	}
 	var out bytes.Buffer
 	w, err := age.Encrypt(&out, to...)
 	if err != nil {

@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"arca.example/arca/shared/keys"
 	"arca.example/arca/shared/keys/keystest"
@@ -417,6 +419,37 @@ func TestABackupGoesToPostQuantumRecipientsOnly(t *testing.T) {
 	wantKind(t, "one hybrid, one not", err, problem.Invalid)
 	_, err = f.Export()
 	wantKind(t, "nobody", err, problem.Invalid)
+}
+
+// age's key generation never returns under fips140=only; ours refuses at once.
+func TestNoRecoveryIdentityUnderFIPSOnly(t *testing.T) {
+	if os.Getenv("ARCA_TEST_FIPS_ONLY") != "" {
+		_, err := keys.NewRecoveryIdentity()
+		wantKind(t, "recovery identity", err, problem.Unavailable)
+		return
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestNoRecoveryIdentityUnderFIPSOnly$")
+	cmd.Env = append(os.Environ(), "GODEBUG=fips140=only", "ARCA_TEST_FIPS_ONLY=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func TestAKeyFileThatCouldNotBeReadAgainIsNotWritten(t *testing.T) {
+	secret := machine(t)
+	path := filepath.Join(t.TempDir(), "roots.age")
+	f := newFile(t, path, secret)
+	keys.FillForTest(f, 1700)
+	mustCreate(t, f, "base")
+	if names, err := reopen(t, path, secret).Names(t.Context()); err != nil || len(names) != 1701 {
+		t.Fatalf("%d names, %v", len(names), err)
+	}
+	keys.FillForTest(f, 2100)
+	_, err := f.Create(t.Context(), "ring-1")
+	wantKind(t, "create in a full file", err, problem.Invalid)
+	reopen(t, path, secret)
 }
 
 func FuzzKeyFileBody(f *testing.F) {

@@ -92,8 +92,9 @@ type Decision struct {
 	Allowed bool
 	Reasons []string // ids of the policies that decided, sorted; empty when no permit matched
 	Tells   []string // what a refused person may be told, one per forbid that has something to tell
-	// Needed lists, for an allowed ask, the roles of which one must approve
-	// before the release; empty: none is needed.
+	// Needed lists the roles of which one more must approve: for an allowed ask
+	// before its release, for a refused release to be allowed. Empty when no
+	// approval is needed, or none would help.
 	Needed []string
 }
 
@@ -166,8 +167,13 @@ func load(text []byte) (*set, error) {
 
 func (s *set) decide(q Question) Decision {
 	d := s.authorize(q, s.counted(q))
-	if d.Allowed && (q.Action == AskIndex || q.Action == AskContent) {
-		d.Needed = s.needed(q)
+	switch {
+	case d.Allowed && q.Action == AskIndex:
+		d.Needed = s.needed(q, ReleaseIndex)
+	case d.Allowed && q.Action == AskContent:
+		d.Needed = s.needed(q, ReleaseContent)
+	case !d.Allowed && (q.Action == ReleaseIndex || q.Action == ReleaseContent):
+		d.Needed = s.needed(q, q.Action)
 	}
 	return d
 }
@@ -185,16 +191,16 @@ func (s *set) counted(q Question) []Person {
 	return list
 }
 
-// needed tries the release with each kind of approval that there is.
-func (s *set) needed(q Question) []string {
-	q.Action = map[Action]Action{AskIndex: ReleaseIndex, AskContent: ReleaseContent}[q.Action]
-	if s.authorize(q, nil).Allowed {
+// needed tries the release with one more approval of each kind that there is.
+func (s *set) needed(q Question, release Action) []string {
+	q.Action = release
+	if !q.named() || s.authorize(q, s.counted(q)).Allowed {
 		return nil
 	}
+	given := slices.Clip(q.Approvals)
 	var roles []string
 	for _, role := range []string{"supervisor", "clerk", "judge"} {
-		approver := Person{ID: "another person", Roles: []string{role}, PoliceUnit: q.Resource.PoliceUnit, Court: q.Resource.Court, Clearance: q.Resource.Classification}
-		q.Approvals = []Person{approver}
+		q.Approvals = append(given, Person{ID: "another person", Roles: []string{role}, PoliceUnit: q.Resource.PoliceUnit, Court: q.Resource.Court, Clearance: q.Resource.Classification})
 		if s.authorize(q, s.counted(q)).Allowed {
 			roles = append(roles, role)
 		}

@@ -296,10 +296,16 @@ func TestAnAskSaysWhoMustApprove(t *testing.T) {
 		{investigator, AskIndex, ""}, {investigator, AskContent, "supervisor"}, {supervisor, AskContent, "supervisor"},
 		{judge, AskContent, ""}, {clerk, AskIndex, ""}, {prosecutor, AskIndex, "clerk judge"}, {prosecutor, AskContent, "clerk judge"},
 		{stranger, AskContent, ""},
+		// A refused release says which approval is missing, unless none would help.
+		{investigator, ReleaseContent, "supervisor"}, {prosecutor, ReleaseContent, "clerk judge"}, {stranger, ReleaseContent, ""},
+		{with(investigator, func(p *Person) { p.Suspended = true }), ReleaseContent, ""}, {judge, ReleaseContent, ""}, {auditor, ReadLog, ""},
 	} {
 		if d := Decide(ask(c.by, c.action)); strings.Join(d.Needed, " ") != c.needed {
 			t.Errorf("%s %s needs %v, want %q", c.by.ID, c.action, d.Needed, c.needed)
 		}
+	}
+	if d := Decide(ask(supervisor, ReleaseContent, supervisor)); len(d.Needed) != 0 {
+		t.Errorf("a request spoilt by an own approval needs %v; nothing helps it", d.Needed)
 	}
 }
 
