@@ -77,21 +77,21 @@ const hashText = 44
 
 var strictBase64 = base64.StdEncoding.Strict()
 
-// parseHash reads 32 bytes of strict base64. Strict refuses stray bits behind
-// the last byte; the fixed length refuses the line breaks that Go's decoder
-// skips.
-func parseHash(s string) (h tlog.Hash, err error) {
-	var buf [hashText]byte
+// parseHash reads 32 bytes of base64 in their one form. The strict decoder
+// refuses stray bits behind the last byte; it skips line breaks, but then too
+// few characters are left of the fixed length for 32 bytes.
+func parseHash[T string | []byte](s T) (h tlog.Hash, err error) {
 	if len(s) != hashText {
 		return h, strconv.ErrSyntax
 	}
-	copy(buf[:], s)
-	var out [sha256.Size + 1]byte
-	n, err := strictBase64.Decode(out[:], buf[:])
+	var text [hashText]byte
+	var raw [sha256.Size + 1]byte
+	copy(text[:], s)
+	n, err := strictBase64.Decode(raw[:], text[:])
 	if err != nil || n != sha256.Size {
 		return h, strconv.ErrSyntax
 	}
-	return tlog.Hash(out[:sha256.Size]), nil
+	return tlog.Hash(raw[:n]), nil
 }
 
 // SignTree makes the checkpoint that a log publishes and offers to witnesses.

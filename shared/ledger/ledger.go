@@ -86,7 +86,11 @@ const MaxEvent = 1 << 20
 type Entry [sha256.Size]byte
 
 // Leaf is the entry's leaf hash (RFC 6962, section 2.1).
-func (e Entry) Leaf() tlog.Hash { return tlog.RecordHash(e[:]) }
+func (e Entry) Leaf() tlog.Hash {
+	var leaf [1 + len(Entry{})]byte // 0x00 ‖ entry
+	copy(leaf[1:], e[:])
+	return sha256.Sum256(leaf[:])
+}
 
 // String gives the entry in hexadecimal; an entry is public.
 func (e Entry) String() string { return fmt.Sprintf("%x", e[:]) }

@@ -88,14 +88,27 @@ func (l *Ledger) readHead(ctx context.Context) (head, error) {
 	if !ok {
 		return head{Before: emptyMark(), Now: emptyMark()}, nil
 	}
+	return parseHead(row)
+}
+
+// parseHead reads a head whose marks only ever move forward: a damaged cursor
+// must not make a round skip or repeat batches.
+func parseHead(row store.Row) (head, error) {
 	h := head{version: row.Version}
 	if err := json.Unmarshal(row.Value, &h); err != nil {
 		return head{}, damaged("the head row")
 	}
+	from := emptyMark()
 	for _, m := range []mark{h.Before, h.Now, h.last()} {
-		if len(m.Cursors) != shards || m.Size < 0 {
+		if len(m.Cursors) != shards || m.Size < from.Size {
 			return head{}, damaged("the head row")
 		}
+		for s := range shards {
+			if m.Cursors[s] < from.Cursors[s] {
+				return head{}, damaged("the head row")
+			}
+		}
+		from = m
 	}
 	if !bytes.Equal(h.marshal(), row.Value) {
 		return head{}, damaged("the head row")
