@@ -521,7 +521,7 @@ func drawChain(t *rapid.T) (chain []Member, state State) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	chain = []Member{first}
+	chain, begun := []Member{first}, state
 	kinds := []record.OrderKind{record.Extension, record.Extension, record.Extension, record.Narrowing, record.Suspension, record.Resumption, record.Revocation}
 	for i := range rapid.IntRange(0, 12).Draw(t, "members") {
 		m := later(state, rapid.SampledFrom(kinds).Draw(t, "kind"), func(o *record.Order) {
@@ -539,15 +539,17 @@ func drawChain(t *rapid.T) (chain []Member, state State) {
 			if o.Kind.NamesChain() {
 				return
 			}
-			o.Capture = record.Window{From: state.Capture.Until, Until: state.Capture.Until.Add(time.Duration(rapid.IntRange(-50*24*3600, 100*24*3600).Draw(t, "until")) * time.Second)}
+			from := state
+			if rapid.Bool().Draw(t, "fork") { // beside what follows the first member, if anything does
+				from = begun
+				o.Sequence, o.Previous = 1, begun.Head
+			}
+			o.Decided = from.Decided.Add(time.Duration(rapid.IntRange(0, 60*24*3600).Draw(t, "early")) * time.Second)
+			o.Capture = record.Window{From: from.Capture.Until, Until: from.Capture.Until.Add(time.Duration(rapid.IntRange(-50*24*3600, 100*24*3600).Draw(t, "until")) * time.Second)}
 			if o.Kind == record.Narrowing {
-				o.Capture.From = state.Capture.From
+				o.Capture.From = from.Capture.From
 			} else {
 				o.AccessEnd = o.Capture.Until.Add(400 * 24 * time.Hour)
-			}
-			if rapid.Bool().Draw(t, "fork") && state.Sequence > 0 {
-				prior := chain[0]
-				o.Sequence, o.Previous = 1, prior.Hash
 			}
 		})
 		if next, err := Admit(chain, m, far); err == nil {
@@ -588,7 +590,7 @@ func TestNoChainIsEverInForcePastItsClocks(t *testing.T) {
 
 // Keyholders hold the same members in other orders of arrival and must agree.
 func TestTheStateDoesNotDependOnTheOrderOfArrival(t *testing.T) {
-	admitted, forks := 0, 0
+	admitted, forks, chosen := 0, 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		chain, want := drawChain(t)
 		shuffled := slices.Clone(chain)
@@ -601,11 +603,14 @@ func TestTheStateDoesNotDependOnTheOrderOfArrival(t *testing.T) {
 		admitted += len(chain)
 		if want.Forked {
 			forks++
+		} else if slices.ContainsFunc(chain, func(m Member) bool { return m.Order.Kind == record.Resumption && !m.Order.Previous.IsZero() }) {
+			chosen++
 		}
 	})
-	if admitted == 0 || forks == 0 {
-		t.Errorf("the draw is too narrow: %d members, %d forks", admitted, forks)
+	if admitted < 100 || forks == 0 {
+		t.Errorf("the draw is too narrow: %d members, %d forks, %d choices", admitted, forks, chosen)
 	}
+	t.Logf("%d members, %d forks, %d choices", admitted, forks, chosen)
 }
 
 func TestBrokenProfilesAreRefused(t *testing.T) {
