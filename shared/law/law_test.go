@@ -522,7 +522,7 @@ func drawChain(t *rapid.T) (chain []Member, state State) {
 		t.Fatal(err)
 	}
 	chain, begun := []Member{first}, state
-	kinds := []record.OrderKind{record.Extension, record.Extension, record.Extension, record.Narrowing, record.Suspension, record.Resumption, record.Revocation}
+	kinds := []record.OrderKind{record.Extension, record.Extension, record.Extension, record.Extension, record.Extension, record.Extension, record.Narrowing, record.Narrowing, record.Suspension, record.Resumption, record.Revocation}
 	for i := range rapid.IntRange(0, 12).Draw(t, "members") {
 		m := later(state, rapid.SampledFrom(kinds).Draw(t, "kind"), func(o *record.Order) {
 			o.Reason = fmt.Sprint("reason ", i)
@@ -545,7 +545,7 @@ func drawChain(t *rapid.T) (chain []Member, state State) {
 				o.Sequence, o.Previous = 1, begun.Head
 			}
 			o.Decided = from.Decided.Add(time.Duration(rapid.IntRange(0, 60*24*3600).Draw(t, "early")) * time.Second)
-			o.Capture = record.Window{From: from.Capture.Until, Until: from.Capture.Until.Add(time.Duration(rapid.IntRange(-50*24*3600, 100*24*3600).Draw(t, "until")) * time.Second)}
+			o.Capture = record.Window{From: from.Capture.Until, Until: from.Capture.Until.Add(time.Duration(rapid.IntRange(-10*24*3600, 95*24*3600).Draw(t, "until")) * time.Second)}
 			if o.Kind == record.Narrowing {
 				o.Capture.From = from.Capture.From
 			} else {
