@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -108,6 +109,12 @@ const schema = `CREATE TABLE IF NOT EXISTS rows(
 ) STRICT`
 
 func openWriter(path string) (*writer, error) {
+	// SQLite would make the file readable by everyone; -wal and -shm follow its mode.
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	f.Close()
 	db, err := sql.Open("sqlite", dsn(path))
 	if err != nil {
 		return nil, err

@@ -188,6 +188,51 @@ func TestGroupsAreIndependent(t *testing.T) {
 	}
 }
 
+// TestAFullDiskLosesNothing lets SQLite meet its page limit, which it reports
+// like a full disk: the group is refused whole, what was there stays, and with
+// space again work goes on.
+func TestAFullDiskLosesNothing(t *testing.T) {
+	d := open(t)
+	ctx := context.Background()
+	limit := func(pages int) {
+		if _, err := d.write.conn.ExecContext(ctx, fmt.Sprintf("PRAGMA max_page_count = %d", pages)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.Commit(ctx, store.Write{Key: "before", Value: []byte("kept")}); err != nil {
+		t.Fatal(err)
+	}
+	limit(20)
+	err := d.Commit(ctx, store.Write{Key: "small"}, store.Write{Key: "big", Value: make([]byte, 300_000)})
+	if problem.KindOf(err) != problem.Unavailable {
+		t.Fatalf("commit on a full disk: %v", err)
+	}
+	if get(t, d, "small").Version != 0 || string(get(t, d, "before").Value) != "kept" {
+		t.Fatal("a refused commit left something, or took something")
+	}
+	limit(1 << 20)
+	if err := d.Commit(ctx, store.Write{Key: "small"}, store.Write{Key: "big", Value: make([]byte, 300_000)}); err != nil {
+		t.Fatalf("with space again: %v", err)
+	}
+}
+
+func TestTheFileIsPrivate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rows.db")
+	d, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if err := d.Commit(context.Background(), store.Write{Key: "k"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if info, err := os.Stat(path + suffix); err != nil || info.Mode().Perm() != 0o600 {
+			t.Fatalf("rows.db%s: %v %v", suffix, info.Mode(), err)
+		}
+	}
+}
+
 // BenchmarkCommit prints commits per second with one, 32 and 128 writers on
 // separate rows of 1 KiB; the ratio to one writer is what group commit gains.
 func BenchmarkCommit(b *testing.B) {
