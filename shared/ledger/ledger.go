@@ -79,9 +79,6 @@ var (
 	ErrClock = errors.New("clocks disagree")
 )
 
-// MaxEvent is the longest event that an Opening may carry, in bytes.
-const MaxEvent = 1 << 20
-
 // Entry is what the log knows of an event: 32 bytes that reveal nothing of it.
 type Entry [sha256.Size]byte
 
