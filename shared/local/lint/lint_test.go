@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"encoding/json"
 	"maps"
 	"os"
 	"os/exec"
@@ -71,15 +72,47 @@ func TestEveryBrokenTemplateFailsWithItsRule(t *testing.T) {
 	}
 }
 
-// Other people's linters run when they are there; `make lint` prints what is not.
+// Other people's linters run when they are there; the log says what is not.
 func TestOtherLinters(t *testing.T) {
 	root, err := filepath.Abs("../../..")
 	if err != nil {
 		t.Fatal(err)
 	}
+	validate(t, root)
 	if path, err := exec.LookPath("cfn-lint"); err != nil {
 		t.Log("SKIPPED: cfn-lint is not installed; the template was not held against it")
 	} else if out, err := exec.Command(path, filepath.Join(root, "template.yaml")).CombinedOutput(); err != nil {
 		t.Errorf("cfn-lint: %v\n%s", err, out)
+	}
+}
+
+// generated are resources that SAM makes from events: AWS's validator reads the
+// template before SAM has expanded it and misses them.
+var generated = []string{"ArrivedPackCreated"}
+
+// validate runs AWS's own offline validator.
+func validate(t *testing.T, root string) {
+	modules := filepath.Join(root, ".tools", "node_modules")
+	node, err := exec.LookPath("node")
+	if _, absent := os.Stat(filepath.Join(modules, "@aws", "cloudformation-validate")); err != nil || absent != nil {
+		t.Log("SKIPPED: @aws/cloudformation-validate is not installed; make tools installs it")
+		return
+	}
+	out, err := exec.Command(node, filepath.Join(root, "tools", "template", "validate.mjs"), modules, filepath.Join(root, "template.yaml")).CombinedOutput()
+	var diagnostics []struct{ RuleID, Severity, Message string }
+	if err == nil {
+		err = json.Unmarshal(out, &diagnostics)
+	}
+	if err != nil {
+		t.Fatalf("cloudformation-validate: %v\n%s", err, out)
+	}
+	for _, d := range diagnostics {
+		excused := d.RuleID == "F1020" && slices.ContainsFunc(generated, func(name string) bool { return strings.Contains(d.Message, "'"+name+"'") })
+		if d.Severity != "INFO" && !excused {
+			t.Errorf("cloudformation-validate: %s %s: %s", d.Severity, d.RuleID, d.Message)
+		}
+	}
+	if len(diagnostics) == 0 {
+		t.Error("cloudformation-validate said nothing at all: it did not read the template")
 	}
 }
