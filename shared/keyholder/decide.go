@@ -23,6 +23,9 @@ func decide(q policy.Question) error {
 	if d.Allowed {
 		return nil
 	}
+	if len(d.Needed) > 0 {
+		return problem.New(problem.Denied, "this still needs an approval by: %s", strings.Join(d.Needed, " or "))
+	}
 	if len(d.Tells) > 0 {
 		return problem.New(problem.Denied, "policy refuses this: %s", strings.Join(d.Tells, "; "))
 	}

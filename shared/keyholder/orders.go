@@ -211,9 +211,9 @@ func (k *Keyholder) ShowChain(ctx context.Context, who Person, hash record.Diges
 func (k *Keyholder) concerns(who Person, c Chain) bool {
 	e := who.Enrolment
 	switch {
-	case e.Of(record.Collector), e.Of(record.Auditor), e.Of(record.Custodian), e.Of(record.Prosecutor):
+	case e.Of(record.Collector), e.Of(record.Auditor), e.Of(record.Custodian):
 		return true
-	case e.Of(record.Judge), e.Of(record.Clerk):
+	case e.Of(record.Judge), e.Of(record.Clerk), e.Of(record.Prosecutor):
 		return e.Court == c.Court
 	case e.Of(record.Investigator), e.Of(record.Supervisor):
 		return e.PoliceUnit == c.PoliceUnit
