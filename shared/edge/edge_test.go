@@ -9,11 +9,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"arca.example/arca/shared/problem"
+	"arca.example/arca/shared/record"
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambdacontext"
 	"github.com/danielgtaylor/huma/v2"
@@ -483,5 +486,18 @@ func BenchmarkRegister(b *testing.B) {
 		if _, err := NewHandler(testFunction(), log); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+func TestTheFuzzCorpusIsThere(t *testing.T) {
+	if cases, err := filepath.Glob("testdata/fuzz/FuzzInvoke/*"); err != nil || len(cases) < 2 {
+		t.Fatalf("%d cases, %v", len(cases), err)
+	}
+}
+
+func TestTheProofHeaderIsTheRecordsOwn(t *testing.T) {
+	field, _ := reflect.TypeFor[Target]().FieldByName("Proof")
+	if field.Tag.Get("header") != record.ProofHeader {
+		t.Fatalf("the edge reads %q, callers send %q", field.Tag.Get("header"), record.ProofHeader)
 	}
 }

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -186,4 +187,10 @@ func FuzzParse(f *testing.F) {
 			t.Fatal("nothing is a template")
 		}
 	})
+}
+
+func TestTheFuzzCorpusIsThere(t *testing.T) {
+	if cases, err := filepath.Glob("testdata/fuzz/FuzzParse/*"); err != nil || len(cases) < 1 {
+		t.Fatalf("%d cases, %v", len(cases), err)
+	}
 }
