@@ -16,8 +16,7 @@ type collectorRow struct {
 	Statement record.Digest `json:"statement"`
 }
 
-func batchName(id record.ID) string     { return "batch/" + id.String() }
-func recordingName(id record.ID) string { return "recording/" + id.String() }
+func batchName(id record.ID) string { return "batch/" + id.String() }
 
 func batchOfName(u seal.Unit, n int64) string { return fmt.Sprintf("batchof/%s/%d", unitID(u), n) }
 

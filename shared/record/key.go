@@ -16,7 +16,7 @@ import (
 
 // PublicKey verifies statements: Ed25519 or ECDSA P-384. Its text form is
 // "ed25519:" or "p384:" and the strict base64url of the 32-byte key or the
-// 49-byte compressed point.
+// 97-byte uncompressed point.
 type PublicKey struct{ key crypto.PublicKey }
 
 // KeyID is the SHA-256 of a public key's raw bytes.
@@ -67,11 +67,11 @@ func (k *PublicKey) UnmarshalText(text []byte) error {
 		if err != nil {
 			return bad
 		}
-		x, y := elliptic.UnmarshalCompressed(elliptic.P384(), raw)
-		if x == nil {
+		key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P384(), raw)
+		if err != nil {
 			return bad
 		}
-		k.key = &ecdsa.PublicKey{Curve: elliptic.P384(), X: x, Y: y}
+		k.key = key
 	default:
 		return bad
 	}
@@ -115,7 +115,9 @@ func (k PublicKey) raw() []byte {
 	case ed25519.PublicKey:
 		return key
 	case *ecdsa.PublicKey:
-		return elliptic.MarshalCompressed(key.Curve, key.X, key.Y)
+		if raw, err := key.Bytes(); err == nil {
+			return raw
+		}
 	}
 	return nil
 }
