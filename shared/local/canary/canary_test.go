@@ -1,0 +1,80 @@
+package canary
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func TestEveryFormOfALeakIsFoundAtEveryPlace(t *testing.T) {
+	needle := []byte("+12025550111")
+	s, err := New(map[string][]byte{"number": needle})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for form, b := range forms(needle) {
+		if len(b) < MinNeedle {
+			continue
+		}
+		for _, at := range []int{0, 1, 4095, chunk - 3, chunk, chunk + 1, 2*chunk - len(b)} {
+			hay := make([]byte, 2*chunk)
+			rand.Read(hay)
+			copy(hay[at:], b)
+			hits, err := s.Reader("hay", bytes.NewReader(hay))
+			if err != nil {
+				t.Fatal(err)
+			}
+			found := false
+			for _, h := range hits {
+				found = found || h.Offset == int64(at)
+			}
+			if !found {
+				t.Fatalf("%s at %d is not found: %v", form, at, hits)
+			}
+		}
+	}
+}
+
+func TestBase64IsFoundWhateverStandsBeforeIt(t *testing.T) {
+	needle := []byte("case-2026/17")
+	s, _ := New(map[string][]byte{"case": needle})
+	for before := range 7 {
+		leak := base64.StdEncoding.EncodeToString(append(bytes.Repeat([]byte("x"), before), append(needle, "yz"...)...))
+		if hits, _ := s.Reader("", bytes.NewReader([]byte(leak))); len(hits) == 0 {
+			t.Errorf("not found behind %d bytes", before)
+		}
+	}
+}
+
+func TestRandomDataHasNoHits(t *testing.T) {
+	s, _ := New(map[string][]byte{"number": []byte("+12025550111"), "name": []byte("investigator")})
+	hay := make([]byte, 16<<20)
+	rand.Read(hay)
+	hits, err := s.Reader("hay", bytes.NewReader(hay))
+	if err != nil || len(hits) > 0 {
+		t.Fatal(hits, err)
+	}
+}
+
+func TestFilesAndNamesAreSearched(t *testing.T) {
+	dir := t.TempDir()
+	name := hex.EncodeToString([]byte("Court One"))
+	if err := os.WriteFile(filepath.Join(dir, name), []byte("…court one…"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, _ := New(map[string][]byte{"court": []byte("Court One")})
+	hits, read, err := s.Folder(dir)
+	if err != nil || read == 0 || len(hits) != 2 {
+		t.Fatal(hits, read, err)
+	}
+}
+
+func TestShortNeedlesAreRefused(t *testing.T) {
+	if _, err := New(map[string][]byte{"x": []byte("short")}); err == nil {
+		t.Fatal("accepted")
+	}
+}
