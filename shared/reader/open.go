@@ -1,0 +1,184 @@
+package reader
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+
+	"arca.example/arca/shared/problem"
+	"arca.example/arca/shared/reader/cut"
+	"arca.example/arca/shared/record"
+	"arca.example/arca/shared/seal"
+)
+
+// Range is the part of a recording to write; the zero Range is all of it.
+type Range struct {
+	cut.Span            // seconds, for what package cut understands
+	Bytes    *ByteRange // instead of seconds, for anything
+}
+
+// ByteRange is First to Last-1; Last 0 is the end.
+type ByteRange struct{ First, Last int64 }
+
+// Opened is what Open wrote.
+type Opened struct {
+	ID       seal.RecordingID
+	Codec    string
+	Bytes    int64
+	Whole    bool // all of it, and it fits the digest in its description
+	Path     string
+	Kind     cut.Kind
+	Original int64 // bytes of the whole recording
+}
+
+// recording is one ready to be read.
+type recording struct {
+	entry   entry
+	content *seal.Content
+	key     seal.RecordingKey
+	ctx     seal.Context
+}
+
+// Open writes a recording, or a part of it, to a file that appears under its name only when it is whole and verified, and that
+// must not exist; "-" is standard output, where every byte was authenticated and the whole is verified at the end: on an error discard
+// what came. id may be the beginning of one.
+func (r *Reader) Open(ctx context.Context, id, out string, part Range) (Opened, error) {
+	if out == "-" {
+		return r.openTo(ctx, id, r.cfg.Stdout, part)
+	}
+	if _, err := os.Lstat(out); err == nil {
+		return Opened{}, exists()
+	}
+	f, err := os.CreateTemp(filepath.Dir(out), ".arca-*.part") // made with mode 0600
+	if err != nil {
+		return Opened{}, failed(err)
+	}
+	defer os.Remove(f.Name())
+	opened, err := r.openTo(ctx, id, f, part)
+	if err == nil {
+		if err = f.Sync(); err != nil {
+			err = failed(err)
+		}
+	}
+	if closing := f.Close(); err == nil && closing != nil {
+		err = failed(closing)
+	}
+	if err != nil {
+		return opened, err
+	}
+	opened.Path = out
+	return opened, place(f.Name(), out)
+}
+
+// place gives a finished file its name. Link refuses an existing name; a file system without links gets a rename.
+func place(temp, out string) error {
+	err := os.Link(temp, out)
+	if os.IsExist(err) {
+		return exists()
+	}
+	if err != nil {
+		if err := os.Rename(temp, out); err != nil {
+			return failed(err)
+		}
+	}
+	return syncDir(filepath.Dir(out))
+}
+
+func exists() error {
+	return problem.New(problem.Conflict, "a file of that name exists; choose another name or remove it")
+}
+
+func (r *Reader) openTo(ctx context.Context, id string, w io.Writer, part Range) (Opened, error) {
+	if w == nil {
+		return Opened{}, problem.New(problem.Invalid, "there is no output to write to")
+	}
+	rec, err := r.unlock(ctx, id)
+	if err != nil {
+		return Opened{}, err
+	}
+	defer clear(rec.key[:])
+	d := rec.entry.Description
+	out := Opened{ID: seal.RecordingID(rec.entry.Recording), Codec: cleaned(d.Codec), Original: rec.content.Size()}
+	out.Whole = part == Range{}
+	if out.Whole {
+		out.Bytes, err = rec.content.WriteVerified(w, rec.key, rec.ctx, [32]byte(d.Digest))
+		return out, err
+	}
+	if part.Bytes != nil {
+		out.Bytes, err = copyBytes(w, rec.content, *part.Bytes, part.Span)
+		return out, err
+	}
+	out.Kind = cut.KindOf(rec.content, rec.content.Size())
+	out.Bytes, err = cut.To(w, rec.content, rec.content.Size(), part.Span)
+	return out, err
+}
+
+func copyBytes(w io.Writer, c *seal.Content, b ByteRange, span cut.Span) (int64, error) {
+	if span != (cut.Span{}) {
+		return 0, problem.New(problem.Invalid, "give a part in seconds or in bytes, not both")
+	}
+	last := b.Last
+	if last == 0 || last > c.Size() {
+		last = c.Size()
+	}
+	if b.First < 0 || b.Last < 0 || b.First >= last {
+		return 0, problem.New(problem.Invalid, "the recording has %d bytes; the part lies outside or is empty", c.Size())
+	}
+	return io.Copy(w, io.NewSectionReader(c, b.First, last-b.First))
+}
+
+// unlock gets both content halves of a listed recording and makes it ready to be read.
+func (r *Reader) unlock(ctx context.Context, id string) (*recording, error) {
+	if r.cfg.Mirror == nil {
+		return nil, problem.New(problem.Invalid, "this reader has no mirror; say where the mirror's folder is")
+	}
+	e, err := r.listed(id)
+	if err != nil {
+		return nil, err
+	}
+	d, err := seal.ParseDescriptor(e.Descriptor)
+	if err != nil {
+		return nil, err
+	}
+	g, err := r.contentGrant(e)
+	if err != nil {
+		return nil, err
+	}
+	released, err := r.release(ctx, g, []record.Reference{{Batch: e.Batch, Recording: e.Recording}})
+	if err != nil {
+		return nil, err
+	}
+	key, c, err := released.key(d, seal.BatchID(e.Batch))
+	if err != nil {
+		return nil, err
+	}
+	content, err := seal.NewContent(key, c, d.Places, r.cfg.Mirror)
+	if err != nil {
+		return nil, err
+	}
+	return &recording{e, content, key, c}, nil
+}
+
+// contentGrant finds a request of one's own that asks for the content of a recording.
+func (r *Reader) contentGrant(e entry) (*grant, error) {
+	list, err := r.grants()
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range list {
+		if g.request.Class == string(seal.ContentClass) && g.unit() == e.unit && g.covers(seal.RecordingID(e.Recording), seal.BatchID(e.Batch)) {
+			return g, nil
+		}
+	}
+	return nil, problem.New(problem.NotFound, "you have no request for the content of this recording; ask for it: arca ask --class content %s", e.Recording)
+}
+
+// ReadAt opens a recording for random access: every byte that it gives was authenticated. Release and digest are as in Open.
+func (r *Reader) ReadAt(ctx context.Context, id string) (io.ReaderAt, int64, error) {
+	rec, err := r.unlock(ctx, id)
+	if err != nil {
+		return nil, 0, err
+	}
+	return rec.content, rec.content.Size(), nil
+}
