@@ -279,6 +279,11 @@ func (f *Folder) EnrolMachine(ctx context.Context, key record.PublicKey, kind re
 	if err := f.Enrol(ctx, record.Enrolment{Key: key, Name: name, Roles: []record.Role{kind}}); err != nil {
 		return err
 	}
+	return f.AdmitMachine(ctx, key, kind)
+}
+
+// AdmitMachine has both registrars admit a collector or mirror at the vault.
+func (f *Folder) AdmitMachine(ctx context.Context, key record.PublicKey, kind record.Role) error {
 	registrars, err := f.registrars()
 	if err != nil {
 		return err
@@ -307,27 +312,13 @@ func (f *Folder) registrars() ([]*record.Signer, error) {
 // enrolmentTerm is how long an enrolment lasts.
 const enrolmentTerm = 2 * 365 * 24 * time.Hour
 
-// Enrol signs an enrolment by those who must, fills in audience and times, and registers it at both keyholders.
+// Enrol signs an enrolment and registers it at both keyholders.
 func (f *Folder) Enrol(ctx context.Context, e record.Enrolment) error {
-	now := record.Second(time.Now())
-	e.Audience, e.Issued, e.Expires = f.Config.Trust, now, now.Add(enrolmentTerm)
-	if err := e.Validate(); err != nil {
-		return err
-	}
-	signers, err := f.registrars()
-	if e.FromCourtRoot() {
-		var root *record.Signer
-		root, err = f.Office("court", "root")
-		signers = []*record.Signer{root}
-	}
+	joint, err := f.SignEnrolment(e)
 	if err != nil {
 		return err
 	}
-	joint, err := record.SignJoint(record.TypeEnrolment, now, e, signers...)
-	if err != nil {
-		return err
-	}
-	for _, party := range []string{"court", "custodian"} {
+	for _, party := range Keyholders {
 		if err := f.Keyholder(party, nil).Enrol(ctx, joint); err != nil {
 			return err
 		}

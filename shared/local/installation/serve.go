@@ -36,9 +36,15 @@ type ServeOptions struct {
 	Sequence time.Duration // how often checkpoints are refreshed; zero: as the template says
 }
 
-// Serve starts the witness and the three parties, each with its own listener and stores.
+// Serve starts the witness and the three parties, each with its own listener and stores. Errors: problem.Conflict when another
+// process serves this folder.
 func (f *Folder) Serve(ctx context.Context, options ServeOptions) (*Running, error) {
+	release, err := f.Lock()
+	if err != nil {
+		return nil, err
+	}
 	r := &Running{Folder: f}
+	r.onClose(func(context.Context) error { return release() })
 	if err := r.startWitness(); err != nil {
 		return nil, r.abandon(err)
 	}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"arca.example/arca/shared/local/installation"
+	"arca.example/arca/shared/record"
+)
+
+// shownOrder is everything about one order.
+type shownOrder struct {
+	Chain          string         `json:"chain"`
+	State          string         `json:"state"`
+	Profile        string         `json:"profile"`
+	Court          string         `json:"court"`
+	Case           string         `json:"case"`
+	PoliceUnit     string         `json:"policeUnit"`
+	Classification string         `json:"classification"`
+	Decided        time.Time      `json:"decided"`
+	Capture        record.Window  `json:"capture"`
+	AccessEnd      time.Time      `json:"accessEnd"`
+	Cap            time.Time      `json:"cap"`
+	Scope          record.Scope   `json:"scope"`
+	Reports        record.Reports `json:"reports"`
+	Forked         bool           `json:"forked"`
+	Units          []string       `json:"units"`
+	Members        []shownMember  `json:"members"`
+	Keyholders     []partyAnswer  `json:"keyholders"`
+	Error          *failure       `json:"error,omitempty"`
+}
+
+type shownMember struct {
+	Member   string           `json:"member"`
+	Kind     record.OrderKind `json:"kind"`
+	Sequence int              `json:"sequence"`
+	Decided  time.Time        `json:"decided"`
+	Until    time.Time        `json:"until,omitzero"`
+	Reason   string           `json:"reason,omitempty"`
+	SignedBy string           `json:"signedBy"` // key id
+}
+
+func (a *app) showOrder(ctx context.Context, f *installation.Folder, me actor, hash record.Digest) error {
+	c, err := a.readChain(ctx, f, me.signer, hash)
+	if len(c.statuses) < 2 {
+		return err
+	}
+	out := shownOrder{
+		Chain: hash.String(), State: c.Word(a.now()), Profile: c.Profile, Court: c.Court, Case: c.Case, PoliceUnit: c.PoliceUnit,
+		Classification: c.Classification, Decided: c.Decided, Capture: c.Capture, AccessEnd: c.AccessEnd, Cap: c.Cap,
+		Scope: c.Scope, Reports: c.Reports, Forked: c.Forked, Units: c.units, Error: failed(err),
+	}
+	for i, m := range c.members {
+		out.Members = append(out.Members, shownMember{Member: m.Hash.String(), Kind: m.Order.Kind, Sequence: m.Order.Sequence,
+			Decided: m.Order.Decided, Until: m.Order.Capture.Until, Reason: m.Order.Reason, SignedBy: c.authors[i].String()})
+	}
+	for _, s := range c.statuses {
+		out.Keyholders = append(out.Keyholders, partyAnswer{Party: s.Party, Answer: s.State})
+	}
+	return a.report(out, err, func(p *page) { out.write(p, a.now()) })
+}
+
+func (o shownOrder) write(p *page, now time.Time) {
+	var targets []string
+	for _, id := range o.Scope.Identifiers {
+		targets = append(targets, id.Kind+":"+id.Value)
+	}
+	state := o.State
+	if o.Forked {
+		state += ", two members have one sequence number: a judge must choose"
+	}
+	p.pairs("order", o.Chain, "state", state, "court", o.Court, "case", o.Case, "police unit", o.PoliceUnit, "classification", o.Classification,
+		"statute", o.Profile, "decided", when(o.Decided), "targets", strings.Join(targets, ", "), "kinds", strings.Join(o.Scope.Kinds, ", "),
+		"reports", "every "+strconv.Itoa(o.Reports.EveryDays)+" days, "+o.Reports.Form, "weeks with keys", strings.Join(o.Units, " "))
+	p.line("")
+	p.table([]string{"CLOCK", "AT", "LEFT"}, [][]string{
+		{"measure begins", when(o.Capture.From), left(o.Capture.From, now)},
+		{"measure ends", when(o.Capture.Until), left(o.Capture.Until, now)},
+		{"access ends", when(o.AccessEnd), left(o.AccessEnd, now)},
+		{"latest end, all extensions", when(o.Cap), left(o.Cap, now)},
+	})
+	p.line("")
+	var rows [][]string
+	for _, m := range o.Members {
+		rows = append(rows, []string{short(m.Member), string(m.Kind), strconv.Itoa(m.Sequence), when(m.Decided), when(m.Until), short(m.SignedBy), m.Reason})
+	}
+	p.table([]string{"MEMBER", "KIND", "NO", "DECIDED", "UNTIL", "SIGNED BY", "REASON"}, rows)
+	p.line("")
+	p.answers(o.Keyholders)
+}
+
+func left(t, now time.Time) string {
+	if !now.Before(t) {
+		return "passed"
+	}
+	return span(t.Sub(now))
+}

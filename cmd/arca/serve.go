@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"arca.example/arca/shared/local/installation"
+)
+
+func (a *app) serveCommand() *cobra.Command {
+	var sequence string
+	var alone bool
+	c := a.command(spec{
+		use: "serve", short: "Run the local parties: vault, court, custodian, witness, collector and mirror",
+		long: "Runs every function of the three parties behind a gateway and a scheduler, both read from the\n" +
+			"template, beside a witness; and, unless --no-collector is given, the local collector's sending of one pack at\n" +
+			"each tick and the local mirror's fetching.\n\n" +
+			"It runs until it is interrupted. Access and process logs are in each party's folder.",
+		example: "arca serve --sequence 1s",
+		args:    cobra.NoArgs,
+		run: func(cmd *cobra.Command, _ []string) error {
+			var o installation.ServeOptions
+			if sequence != "" {
+				every, err := parseSpan(sequence)
+				if err != nil {
+					return err
+				}
+				o.Sequence = every
+			}
+			return a.serve(cmd.Context(), o, !alone)
+		},
+	})
+	c.Flags().StringVar(&sequence, "sequence", "", "how often the log asks for fresh cosignatures (else as the template says)")
+	c.Flags().BoolVar(&alone, "no-collector", false, "leave sending and fetching packs to arca spool and arca mirror")
+	return c
+}
+
+// closeTime is how long what runs may take to end.
+const closeTime = 15 * time.Second
+
+func (a *app) serve(ctx context.Context, o installation.ServeOptions, machines bool) error {
+	f, err := a.folder()
+	if err != nil {
+		return err
+	}
+	running, err := f.Serve(ctx, o)
+	if err != nil {
+		return err
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if machines {
+			a.runMachines(ctx, f)
+		}
+	}()
+	err = a.show(describe(f), func(p *page) {
+		var rows [][]string
+		for _, party := range []string{"vault", "court", "custodian", "witness"} {
+			rows = append(rows, []string{party, f.URL(party)})
+		}
+		p.table([]string{"PARTY", "ADDRESS"}, rows)
+		p.line("")
+		p.line("Everything runs. Stop it with Ctrl-C.")
+	})
+	if err == nil {
+		<-ctx.Done()
+	}
+	<-ended
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
+	defer cancel()
+	if closing := running.Close(end); err == nil {
+		err = closing
+	}
+	return err
+}

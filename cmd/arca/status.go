@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"arca.example/arca/shared/bundle"
+	"arca.example/arca/shared/ledger"
+	"arca.example/arca/shared/local/installation"
+	"arca.example/arca/shared/problem"
+)
+
+// soon is when an order is about to end.
+const soon = 14 * 24 * time.Hour
+
+// statusAnswer is the state of an installation.
+type statusAnswer struct {
+	Parties    []partyState     `json:"parties"`
+	Checkpoint *checkpointState `json:"checkpoint,omitempty"`
+	Ending     []listedOrder    `json:"ending"` // measure or access ends within 14 days
+	Wrong      []string         `json:"wrong"`
+	Error      *failure         `json:"error,omitempty"`
+}
+
+type partyState struct {
+	Party     string   `json:"party"`
+	Address   string   `json:"address"`
+	Reachable bool     `json:"reachable"`
+	Ahead     int64    `json:"aheadSeconds"` // of this machine's clock
+	Error     *failure `json:"error,omitempty"`
+}
+
+type checkpointState struct {
+	Size int64     `json:"size"`
+	Time time.Time `json:"time"` // the earliest cosignature
+	Age  int64     `json:"ageSeconds"`
+}
+
+func (a *app) statusCommand() *cobra.Command {
+	return a.command(spec{
+		use: "status", short: "Show whether the parties run, their clocks, the log, the spool, and orders about to end",
+		long: "Asks each party, verifies the log's last cosigned checkpoint under the pinned witnesses, looks into the spool, and lists orders whose\n" +
+			"measure or access ends within 14 days (as the collector sees them, or the person that --as names).\n\n" +
+			"Exit code 8 when something is wrong: a party that does not answer, a clock more than 5 minutes off, a checkpoint older than 5 minutes.",
+		example: "arca status",
+		args:    cobra.NoArgs,
+		run: func(cmd *cobra.Command, _ []string) error {
+			f, err := a.folder()
+			if err != nil {
+				return err
+			}
+			out := a.look(cmd.Context(), f)
+			if len(out.Wrong) > 0 {
+				err = problem.New(problem.Unavailable, "something is wrong: %s", out.Wrong[0])
+				out.Error = failed(err)
+			}
+			return a.report(out, err, func(p *page) { out.write(p, a.now()) })
+		},
+	})
+}
+
+// askTime is how long status waits for one party.
+const askTime = 3 * time.Second
+
+func (a *app) look(ctx context.Context, f *installation.Folder) (out statusAnswer) {
+	wrong := func(format string, args ...any) { out.Wrong = append(out.Wrong, fmt.Sprintf(format, args...)) }
+	for _, party := range []string{"vault", "court", "custodian"} {
+		state := a.ask(ctx, f, party)
+		out.Parties = append(out.Parties, state)
+		if !state.Reachable {
+			wrong("the %s does not answer", party)
+		} else if skew := time.Duration(state.Ahead) * time.Second; skew > ledger.MaxSkew || skew < -ledger.MaxSkew {
+			wrong("the clocks of this machine and the %s differ by %s", party, span(skew.Abs()))
+		}
+	}
+	if out.Parties[0].Reachable {
+		c, err := a.checkpoint(ctx, f)
+		out.Checkpoint = c
+		if err != nil {
+			wrong("%s", problem.MessageOf(err))
+		}
+	}
+	if out.Parties[1].Reachable && out.Parties[2].Reachable {
+		ending, err := a.ending(ctx, f)
+		out.Ending = ending
+		if err != nil {
+			wrong("orders: %s", problem.MessageOf(err))
+		}
+	}
+	return out
+}
+
+func (a *app) ask(ctx context.Context, f *installation.Folder, party string) partyState {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	ahead, err := f.Reach(ctx, party)
+	return partyState{Party: party, Address: f.URL(party), Reachable: err == nil, Ahead: int64(ahead.Round(time.Second).Seconds()), Error: failed(err)}
+}
+
+// checkpoint fetches and verifies the log's last cosigned checkpoint.
+func (a *app) checkpoint(ctx context.Context, f *installation.Folder) (*checkpointState, error) {
+	trust, err := f.Trust()
+	if err != nil {
+		return nil, err
+	}
+	verifier, err := bundle.LogVerifier(trust)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := f.Vault(nil).Checkpoint(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c, err := verifier.Verify(raw)
+	if err != nil {
+		return nil, err
+	}
+	state := &checkpointState{Size: c.Size, Time: c.Earliest.UTC(), Age: int64(a.now().Sub(c.Earliest).Seconds())}
+	return state, c.Fresh(a.now(), ledger.MaxSkew)
+}
+
+// ending lists orders in force that end soon.
+func (a *app) ending(ctx context.Context, f *installation.Folder) ([]listedOrder, error) {
+	signer, err := f.Identity("collector")
+	if a.as != "" {
+		signer, err = f.Person(a.as)
+	}
+	if err != nil {
+		return nil, err
+	}
+	all, err := a.ordersOf(ctx, f, signer)
+	var list []listedOrder
+	for _, o := range all {
+		if o.word() == "in-force" && (endsSoon(o.Capture.Until, a.now()) || endsSoon(o.AccessEnd, a.now())) {
+			list = append(list, o)
+		}
+	}
+	return list, err
+}
+
+func endsSoon(end, now time.Time) bool {
+	return end.After(now) && end.Sub(now) <= soon
+}
+
+func (s statusAnswer) write(p *page, now time.Time) {
+	var rows [][]string
+	for _, party := range s.Parties {
+		word, clock := "answers", span(time.Duration(party.Ahead)*time.Second)+" ahead"
+		if !party.Reachable {
+			word, clock = party.Error.Message, ""
+		}
+		rows = append(rows, []string{party.Party, party.Address, word, clock})
+	}
+	p.table([]string{"PARTY", "ADDRESS", "STATE", "CLOCK"}, rows)
+	p.line("")
+	if c := s.Checkpoint; c != nil {
+		p.line("log: %d entries, cosigned %s ago", c.Size, span(time.Duration(c.Age)*time.Second))
+	}
+	for _, o := range s.Ending {
+		p.line("order %s of case %s: measure ends %s, access ends %s", short(o.Chain), o.Case, when(o.Capture.Until), when(o.AccessEnd))
+	}
+	for _, w := range s.Wrong {
+		p.line("wrong: %s", w)
+	}
+}
