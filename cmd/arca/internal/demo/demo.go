@@ -47,6 +47,11 @@ type story struct {
 	served  *bytes.Buffer
 	work    string // drafts, receipts, opened files
 	samples []sample
+
+	quiet   bool
+	chain   string // the order
+	rows    []row  // what ls showed
+	request string
 }
 
 // Run tells the story and returns the first surprise.
@@ -162,7 +167,7 @@ func (s *story) try(ctx context.Context, as string, args ...string) (string, int
 	if s.step.Command == "" {
 		s.step.Command = "arca " + strings.Join(args, " ")
 	}
-	if !s.o.JSON {
+	if !s.o.JSON && !s.quiet {
 		who := ""
 		if as != "" {
 			who = "--as " + as + " "

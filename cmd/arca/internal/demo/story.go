@@ -1,0 +1,385 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// The fictional people, court and case. Their names are the canaries that the vault must never see.
+const (
+	court     = "Court of Instruction One"
+	unitA     = "Unit Alpha, Judicial Police"
+	unitB     = "Unit Bravo, Judicial Police"
+	caseTag   = "DP-0000/demo-17"
+	target    = "+12025550111"
+	target2   = "+447700900142"
+	other     = "+12025550122"
+	purpose   = "identify who collects the delivery"
+	suspect   = "a person called Larch"
+	stranger  = "+12025550199"
+	judge     = "judge-one"
+	collector = "collector"
+	one       = "investigator-one"
+	two       = "investigator-two"
+	boss      = "supervisor-one"
+	audit     = "auditor-one"
+)
+
+func (s *story) installation(ctx context.Context) error {
+	s.begin("A vault, a court, a custodian, a collector, a mirror and a witness are set up")
+	var made struct {
+		Trust string `json:"trust"`
+	}
+	if err := s.arca(ctx, "", &made, "init", s.dir, "--tiny", "--tick", "1s"); err != nil {
+		return err
+	}
+	if err := s.start(ctx); err != nil {
+		return err
+	}
+	s.saw("court and custodian signed one trust file, fingerprint %s…", made.Trust[:16])
+	s.saw("each party runs the functions of template.yaml on its own rows; vault/ is all that the storage provider has")
+	return nil
+}
+
+func (s *story) people(ctx context.Context) error {
+	s.begin("People are enrolled: by both registrars, the judge by the court's root alone")
+	for _, p := range []struct{ name, role, flag, value string }{
+		{judge, "judge", "--court", court}, {one, "investigator", "--police-unit", unitA}, {boss, "supervisor", "--police-unit", unitA},
+		{two, "investigator", "--police-unit", unitB}, {audit, "auditor", "", ""},
+	} {
+		args := []string{"enrol", p.name, "--role", p.role, "--clearance", "secret"}
+		if p.flag != "" {
+			args = append(args, p.flag, p.value)
+		}
+		if err := s.arca(ctx, "", nil, args...); err != nil {
+			return err
+		}
+	}
+	s.saw("court and custodian each checked the signatures and hold the same register")
+	return nil
+}
+
+// draft is the order as the judge's clerk would fill it in. Recordings of the last hours are covered.
+func draft(now time.Time) ([]byte, error) {
+	decided := now.Add(-6 * time.Hour)
+	return json.MarshalIndent(map[string]any{
+		"kind": "authorisation", "profile": "ES-588ter", "court": court, "case": caseTag, "policeUnit": unitA, "classification": "restricted",
+		"decided":   stamp(decided),
+		"capture":   map[string]string{"from": stamp(decided), "until": stamp(now.AddDate(0, 0, 30))},
+		"accessEnd": stamp(now.AddDate(0, 0, 60)),
+		"scope": map[string]any{
+			"identifiers": []map[string]string{{"kind": "msisdn", "value": target}, {"kind": "msisdn", "value": target2}},
+			"kinds":       []string{"call", "message"},
+		},
+		"grounds": map[string]any{
+			"offence": "a fictional offence against public health", "indicia": "fictional indicia", "persons": []string{suspect},
+			"extent": "content and associated data", "motivation": "specific, suitable, exceptional, necessary, proportionate", "duration": "thirty days",
+			"purpose": "find the fictional network", "obliged": "a fictional operator, bound to secrecy",
+		},
+		"reports": map[string]any{"form": "in writing", "everyDays": 15},
+	}, "", "  ")
+}
+
+func (s *story) order(ctx context.Context) error {
+	s.begin("A judge signs an order; both keyholders admit it, each checking it alone")
+	text, err := draft(time.Now())
+	if err != nil {
+		return err
+	}
+	from, to := filepath.Join(s.work, "draft.json"), filepath.Join(s.work, "order.jws")
+	// First what a hurried clerk would send: the keyholders must name what is missing.
+	hurried := bytes.Replace(text, []byte(unitA), nil, 1)
+	if err := os.WriteFile(from, hurried, 0o600); err != nil {
+		return err
+	}
+	message, err := s.refused(ctx, judge, 3, "order", "sign", "--from", from, "-o", to)
+	if err != nil {
+		return err
+	}
+	s.saw("a draft without the unit of police is refused: %s", message)
+	if err := os.WriteFile(from, text, 0o600); err != nil {
+		return err
+	}
+	if err := s.arca(ctx, judge, nil, "order", "sign", "--from", from, "-o", to); err != nil {
+		return err
+	}
+	var admitted struct {
+		Chain string `json:"chain"`
+	}
+	if err := s.arca(ctx, judge, &admitted, "order", "admit", to); err != nil {
+		return err
+	}
+	s.chain = admitted.Chain
+	s.saw("court and custodian: in force; the order is known as %s…", s.chain[:12])
+	return nil
+}
+
+// sealed is what arca seal says of a recording.
+type sealed struct {
+	Recording string `json:"recording"`
+	File      string `json:"file"`
+}
+
+func (s *story) sealing(ctx context.Context) error {
+	s.begin("The collector seals recordings and messages, and refuses what the order does not cover")
+	if _, err := s.refused(ctx, "", 4, "seal", s.sample("msg_en_2.json").path, "--order", s.chain, "--target", "msisdn:"+stranger,
+		"--from", stranger, "--to", other, "--start", stamp(time.Now().Add(-time.Hour)), "--kind", "message"); err != nil {
+		return err
+	}
+	s.saw("a message of a number that the order does not name was refused, counted and logged")
+	for i, file := range []string{"en_delivery_time.wav", "es_cambio_hora.alaw.wav", "es_hora_entrega.opus", "en_address_check.wav", "msg_en_1.json", "msg_es_1.json"} {
+		kind, number := "call", target
+		if strings.HasPrefix(file, "msg") {
+			kind = "message"
+		}
+		if strings.Contains(file, "es_") {
+			number = target2
+		}
+		var answer struct {
+			Sealed []sealed `json:"sealed"`
+		}
+		args := []string{"seal", s.sample(file).path, "--order", s.chain, "--target", "msisdn:" + number, "--from", number, "--to", other,
+			"--kind", kind, "--start", stamp(time.Now().Add(time.Duration(i-8) * 20 * time.Minute)), "--receipts", filepath.Join(s.work, "receipts")}
+		if i == 5 {
+			args = append(args, "--flush")
+		}
+		if err := s.arca(ctx, "", &answer, args...); err != nil {
+			return err
+		}
+		if len(answer.Sealed) != 1 {
+			return fmt.Errorf("%s: %d recordings were sealed", file, len(answer.Sealed))
+		}
+	}
+	return s.proven(ctx)
+}
+
+// proven waits until the spool is empty: every pack is in the witnessed log and both keyholders have given receipts.
+func (s *story) proven(ctx context.Context) error {
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(300 * time.Millisecond) {
+		var spool struct {
+			Packs []json.RawMessage `json:"packs"`
+		}
+		if err := s.quietly(func() error { return s.arca(ctx, "", &spool, "spool") }); err != nil {
+			return err
+		}
+		if len(spool.Packs) == 0 {
+			s.saw("6 recordings are sealed; the spool is empty: witnessed proofs and both keyholders' receipts are there")
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("the spool still holds %d packs", len(spool.Packs))
+		}
+	}
+}
+
+// quietly runs f without printing commands, for what is repeated until it succeeds.
+func (s *story) quietly(f func() error) error {
+	quiet := s.quiet
+	s.quiet = true
+	defer func() { s.quiet = quiet }()
+	return f()
+}
+
+// row is a line of arca ls.
+type row struct {
+	Recording string `json:"recording"`
+	Name      string `json:"name"`
+	Codec     string `json:"codec"`
+	Kind      string `json:"kind"`
+}
+
+func (s *story) listing(ctx context.Context) error {
+	s.begin("The first investigator lists the order: index halves only, nothing opens yet")
+	if err := s.arca(ctx, "", nil, "mirror"); err != nil {
+		return err
+	}
+	var list struct {
+		Recordings []row `json:"recordings"`
+	}
+	if err := s.arca(ctx, one, &list, "ls", "--order", s.chain, "--purpose", purpose); err != nil {
+		return err
+	}
+	if len(list.Recordings) != 6 {
+		return fmt.Errorf("%d recordings are listed instead of 6", len(list.Recordings))
+	}
+	s.rows = list.Recordings
+	for _, r := range list.Recordings {
+		s.saw("%s…  %-8s %-10s %s", r.Recording[:8], r.Kind, r.Codec, r.Name)
+	}
+	return nil
+}
+
+// find gives the recording of a sample file.
+func (s *story) find(file string) (string, error) {
+	for _, r := range s.rows {
+		if strings.Contains(r.Name, file) {
+			return r.Recording, nil
+		}
+	}
+	return "", fmt.Errorf("no recording is called %s", file)
+}
+
+func (s *story) asking(ctx context.Context) error {
+	s.begin("The investigator asks for two recordings; without a supervisor's approval nothing comes")
+	wav, err := s.find("en_delivery_time.wav")
+	if err != nil {
+		return err
+	}
+	message, err := s.find("msg_es_1.json")
+	if err != nil {
+		return err
+	}
+	var asked struct {
+		Request string `json:"request"`
+	}
+	if err := s.arca(ctx, one, &asked, "ask", "--order", s.chain, "--recording", wav, "--recording", message, "--class", "content", "--purpose", purpose); err != nil {
+		return err
+	}
+	s.request = asked.Request
+	refusal, err := s.refused(ctx, one, 4, "open", wav, "-o", filepath.Join(s.work, "too-early.wav"))
+	if err != nil {
+		return err
+	}
+	s.saw("refused: %s", refusal)
+	if err := s.arca(ctx, boss, nil, "approve", s.request, "--reason", "within the order and needed"); err != nil {
+		return err
+	}
+	s.saw("request and approval are in the log, under a checkpoint that the witness has cosigned")
+	return nil
+}
+
+func (s *story) opening(ctx context.Context) error {
+	s.begin("Both halves come; the audio opens byte-identical")
+	for _, file := range []string{"en_delivery_time.wav", "msg_es_1.json"} {
+		id, err := s.find(file)
+		if err != nil {
+			return err
+		}
+		to := filepath.Join(s.work, "opened-"+file)
+		if err := s.arca(ctx, one, nil, "open", id, "-o", to); err != nil {
+			return err
+		}
+		got, err := hashFile(to)
+		if err != nil {
+			return err
+		}
+		if got != s.sample(file).SHA256 {
+			return fmt.Errorf("%s opened with other bytes", file)
+		}
+		s.saw("%s: SHA-256 %s…, the same as before it was sealed", file, got[:16])
+	}
+	id, err := s.find("en_delivery_time.wav")
+	if err != nil {
+		return err
+	}
+	part := filepath.Join(s.work, "part.wav")
+	if err := s.arca(ctx, one, nil, "open", id, "--from", "5", "--to", "8", "-o", part); err != nil {
+		return err
+	}
+	raw, err := os.ReadFile(part)
+	if err != nil {
+		return err
+	}
+	if len(raw) != 44+3*16000 || string(raw[:4]) != "RIFF" {
+		return fmt.Errorf("three seconds of it are %d bytes", len(raw))
+	}
+	s.saw("seconds 5 to 8 alone are a valid WAV of 3 seconds")
+	return nil
+}
+
+func (s *story) stranger(ctx context.Context) error {
+	s.begin("A second investigator, of another unit, is refused")
+	id, err := s.find("en_delivery_time.wav")
+	if err != nil {
+		return err
+	}
+	out, code, err := s.try(ctx, two, "ask", "--order", s.chain, "--recording", id, "--class", "content", "--purpose", "curiosity")
+	if err != nil {
+		return err
+	}
+	if code != 4 && code != 5 {
+		return fmt.Errorf("exit %d instead of a refusal: %.200s", code, out)
+	}
+	s.saw("refused: %s", message(out))
+	return nil
+}
+
+// message reads the message of an error document.
+func message(out string) string {
+	var answer struct {
+		Error struct{ Message string } `json:"error"`
+	}
+	_ = json.Unmarshal([]byte(out), &answer)
+	return answer.Error.Message
+}
+
+func (s *story) revocation(ctx context.Context) error {
+	s.begin("The judge revokes the order; the first investigator is refused too")
+	if err := s.arca(ctx, judge, nil, "order", "revoke", s.chain, "--reason", "the measure is no longer needed"); err != nil {
+		return err
+	}
+	id, err := s.find("en_delivery_time.wav")
+	if err != nil {
+		return err
+	}
+	refusal, err := s.refused(ctx, one, 4, "open", id, "-o", filepath.Join(s.work, "after.wav"))
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(s.work, "after.wav")); err == nil {
+		return fmt.Errorf("a file was written all the same")
+	}
+	s.saw("refused: %s", refusal)
+	return nil
+}
+
+func (s *story) journal(ctx context.Context) error {
+	s.begin("An auditor reads who asked and who was refused, and checks a receipt offline")
+	var log struct {
+		Events []struct {
+			Kind  string `json:"kind"`
+			Party string `json:"party"`
+		} `json:"events"`
+	}
+	if err := s.arca(ctx, audit, &log, "log", "--order", s.chain); err != nil {
+		return err
+	}
+	count := map[string]int{}
+	for _, e := range log.Events {
+		count[e.Kind]++
+	}
+	if count["asked"] == 0 || count["approved"] == 0 || count["released"] == 0 || count["refused"] == 0 {
+		return fmt.Errorf("the log lacks what happened: %v", count)
+	}
+	s.saw("both keyholders' journals: %d asked, %d approved, %d released, %d refused", count["asked"], count["approved"], count["released"], count["refused"])
+	receipts, err := filepath.Glob(filepath.Join(s.work, "receipts", "*"))
+	if err != nil || len(receipts) == 0 {
+		return fmt.Errorf("no receipts were written: %v", err)
+	}
+	if err := s.arca(ctx, "", nil, "verify", receipts[0]); err != nil {
+		return err
+	}
+	s.saw("a deposit's receipt verifies without any network")
+	raw, err := os.ReadFile(receipts[0])
+	if err != nil {
+		return err
+	}
+	flipped := bytes.Clone(raw)
+	flipped[rand.IntN(len(flipped))] ^= 1
+	spoiled := filepath.Join(s.work, "spoiled.receipt")
+	if err := os.WriteFile(spoiled, flipped, 0o600); err != nil {
+		return err
+	}
+	if _, code, err := s.try(ctx, "", "verify", spoiled); err != nil || code == 0 {
+		return fmt.Errorf("a receipt with one flipped bit verifies (%v)", err)
+	}
+	s.saw("the same receipt with one bit flipped does not")
+	return nil
+}
