@@ -1,0 +1,309 @@
+package collector
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"time"
+
+	"arca.example/arca/shared/problem"
+	"arca.example/arca/shared/record"
+	"arca.example/arca/shared/seal"
+)
+
+// Item is a communication to be sealed.
+type Item struct {
+	Chain       record.Digest      // the order
+	Compartment string             // "main" when empty
+	Description record.Description // Digest and Length are filled in; Target too if From or To is an identifier of the order
+	Size        int64              // bytes of content, -1 when not known
+	// Open gives the content, once, when its turn comes. It is read to its end and closed.
+	Open func() (io.ReadCloser, error)
+}
+
+// Sealed is what became of an Item. With Err nil the recording is durable in the spool.
+type Sealed struct {
+	Recording record.ID
+	Batch     record.ID
+	Unit      seal.Unit
+	Name      string
+	Length    int64
+	Packs     []uint64 // where its content lies
+	Refused   bool     // the order does not cover it, and that was recorded
+	Err       error
+}
+
+// MaxItems is how many items one call of Seal takes.
+const MaxItems = 1_000_000
+
+// job is an item on its way.
+type job struct {
+	Item
+	index int
+	group *group
+}
+
+// group is the items of one unit.
+type group struct {
+	chain       record.Digest
+	compartment string
+	week        string
+	jobs        []*job
+	ready       chan struct{} // closed when order and keys are there, or err
+	order       *order
+	keys        *unitKeys
+	err         error
+}
+
+// Seal seals items into packs of the spool, those of one unit together whatever their order, and gives the result of
+// each. An item that the order does not cover, or that cannot be read, has its own Err and does not stop the others. The error is
+// that of the run: then items without one are nevertheless safe, all others can be sealed again. progress (may be nil)
+// hears how many content bytes were sealed, of how many known.
+func (c *Collector) Seal(ctx context.Context, items []Item, progress func(done, total int64)) ([]Sealed, error) {
+	if len(items) > MaxItems {
+		return nil, problem.New(problem.Invalid, "one call seals at most %d items; seal them in several", MaxItems)
+	}
+	c.sealing.Lock()
+	defer c.sealing.Unlock()
+	if c.broken != nil {
+		return nil, c.broken
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s := &session{c: c, results: make([]Sealed, len(items)), final: make([]bool, len(items)), progress: progress}
+	groups := s.sort(items)
+	var err error
+	if s.line, err = c.startLine(s.committed); err != nil {
+		return nil, err
+	}
+	f := &filler{session: s, ctx: ctx, heads: map[seal.Unit]head{}, segments: seal.NewSegmenter()}
+	err = f.run(c.prepare(ctx, groups))
+	if lineErr := s.line.end(); lineErr != nil {
+		err = lineErr
+	}
+	s.settle(err)
+	return s.results, err
+}
+
+// session is one call of Seal.
+type session struct {
+	c        *Collector
+	line     *line
+	results  []Sealed
+	final    []bool // set by the line's commit
+	progress func(done, total int64)
+	done     int64
+	total    int64
+}
+
+// sort groups items by unit, groups in the order of their first item.
+func (s *session) sort(items []Item) []*group {
+	type key struct {
+		chain             record.Digest
+		compartment, week string
+	}
+	known := map[key]*group{}
+	var groups []*group
+	for i, item := range items {
+		item.Compartment = cmp.Or(item.Compartment, "main")
+		s.total += max(item.Size, 0)
+		s.results[i].Name = item.Description.Name
+		k := key{item.Chain, item.Compartment, seal.WeekOf(item.Description.Start)}
+		g := known[k]
+		if g == nil {
+			g = &group{chain: k.chain, compartment: k.compartment, week: k.week, ready: make(chan struct{})}
+			known[k] = g
+			groups = append(groups, g)
+		}
+		g.jobs = append(g.jobs, &job{item, i, g})
+	}
+	return groups
+}
+
+// committed notes the items of a pack that is now final.
+func (s *session) committed(d *draft) {
+	for _, i := range d.done {
+		s.final[i] = true
+	}
+}
+
+// settle gives every item that is not safe a reason.
+func (s *session) settle(err error) {
+	if err == nil {
+		err = problem.New(problem.Internal, "an item was forgotten; seal it again")
+	}
+	for i := range s.results {
+		if !s.final[i] && s.results[i].Err == nil {
+			s.results[i].Err = err
+		}
+	}
+}
+
+// askAhead is how many units' orders and keys are asked for while earlier ones are sealed.
+const askAhead = 8
+
+// prepare asks for orders and keys, a few units ahead, and gives the groups in order.
+func (c *Collector) prepare(ctx context.Context, groups []*group) <-chan *group {
+	out := make(chan *group, askAhead)
+	go func() {
+		defer close(out)
+		for _, g := range groups {
+			go func() {
+				defer close(g.ready)
+				g.err = c.prepareOne(ctx, g)
+			}()
+			select {
+			case out <- g:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out
+}
+
+func (c *Collector) prepareOne(ctx context.Context, g *group) (err error) {
+	if g.order, err = c.order(ctx, g.chain); err != nil {
+		return err
+	}
+	// Covered items only are worth a unit: a keyholder refuses weeks outside the window with the same words as we do.
+	if !slices.ContainsFunc(g.jobs, func(j *job) bool { return g.order.admits(&j.Description) == nil }) {
+		return nil
+	}
+	g.keys, err = c.unit(ctx, seal.Unit{Order: g.chain, Week: g.week, Compartment: g.compartment, Classification: g.order.Classification})
+	return err
+}
+
+// admits finds the order's identifier that a description is about, and refuses what the order does not cover.
+func (o *order) admits(d *record.Description) error {
+	if err := checkDescription(d); err != nil {
+		return err
+	}
+	if d.Target == (record.Identifier{}) {
+		for _, id := range o.Scope.Identifiers {
+			if id.Value == d.From || id.Value == d.To {
+				d.Target = id
+				break
+			}
+		}
+	}
+	return o.Covers(d.Target, d.Kind, d.Start, d.End)
+}
+
+// checkDescription refuses what a reader could not show or compare.
+func checkDescription(d *record.Description) error {
+	for _, s := range []string{d.Codec, d.Direction, d.From, d.Kind, d.Language, d.Name, d.Target.Kind, d.Target.Value, d.To, d.Title} {
+		if err := record.CheckName(s); err != nil {
+			return err
+		}
+	}
+	if err := checkFileName(d.Name); err != nil {
+		return err
+	}
+	for _, t := range []time.Time{d.Start, d.End} {
+		if t.IsZero() || !t.Equal(record.Second(t)) || t.Location() != time.UTC {
+			return problem.New(problem.Invalid, "start and end are whole seconds in UTC, as in 2026-11-22T10:00:00Z")
+		}
+	}
+	if d.Part.Number < 0 || (d.Part.Number <= 1) != (d.Part.Previous == record.ID{}) {
+		return problem.New(problem.Invalid, "parts are numbered from 1, and each after the first names its predecessor")
+	}
+	return nil
+}
+
+// run seals all groups. Items that are refused or unreadable are settled one by one; anything else ends the run, but
+// not before the pack in hand is finished, so that what was sealed is kept.
+func (f *filler) run(groups <-chan *group) error {
+	var stop error
+	for g := range groups {
+		<-g.ready
+		for _, j := range g.jobs {
+			if stop != nil {
+				f.results[j.index].Err = stop
+				continue
+			}
+			stop = f.one(j)
+		}
+	}
+	if err := context.Cause(f.ctx); err != nil {
+		return errors.Join(f.abandon(), problem.Wrap(problem.Unavailable, err, "sealing was stopped; what was reported as sealed is safe, seal the rest again"))
+	}
+	if err := f.flush(); err != nil {
+		return err
+	}
+	return stop
+}
+
+// one seals an item and gives an error only if the run cannot go on.
+func (f *filler) one(j *job) error {
+	if f.line.stopped() {
+		return f.line.err
+	}
+	if err := f.judge(j); err != nil {
+		f.results[j.index].Err = err
+		if kind := problem.KindOf(err); kind == problem.Unavailable || kind == problem.Internal {
+			return err
+		}
+		f.results[j.index].Refused = true
+		return f.c.refuse(j.Chain, j.Description.Name, err)
+	}
+	err := f.add(j)
+	if e, ok := errors.AsType[*itemError](err); ok {
+		f.results[j.index].Err = e.cause
+		return nil
+	}
+	return err
+}
+
+// itemError is a failure of one item's content.
+type itemError struct{ cause error }
+
+func (e *itemError) Error() string { return e.cause.Error() }
+func (e *itemError) Unwrap() error { return e.cause }
+
+// judge holds an item against its order as both keyholders hold it now.
+func (f *filler) judge(j *job) error {
+	g := j.group
+	if g.err == nil && !g.order.fresh(f.c.cfg.Now()) {
+		g.order, g.err = f.c.order(f.ctx, g.chain)
+	}
+	if g.err != nil {
+		return g.err
+	}
+	return g.order.admits(&j.Description)
+}
+
+// open opens an item's content. Of content with unknown length it looks at the first bytes: most ends there.
+func (f *filler) open(j *job) (src io.Reader, size int64, closer io.Closer, err error) {
+	content, err := j.Open()
+	if err != nil {
+		return nil, 0, nil, unreadable(err)
+	}
+	if j.Size >= 0 {
+		return content, j.Size, content, nil
+	}
+	if f.look == nil {
+		f.look = make([]byte, lookAhead)
+	}
+	n, err := io.ReadFull(content, f.look)
+	switch err {
+	case nil:
+		return io.MultiReader(bytes.NewReader(f.look), content), -1, content, nil
+	case io.EOF:
+		return bytes.NewReader(nil), 0, content, nil
+	case io.ErrUnexpectedEOF:
+		// Whether src ended or broke off with this very error shows when it is read again.
+		if _, again := content.Read(make([]byte, 1)); again == io.EOF {
+			return bytes.NewReader(f.look[:n]), int64(n), content, nil
+		}
+	}
+	content.Close()
+	return nil, 0, nil, unreadable(err)
+}
+
+func unreadable(cause error) error {
+	return &itemError{problem.Wrap(problem.Invalid, cause, "the content could not be read to its end; it was not sealed, check the file and seal it again")}
+}

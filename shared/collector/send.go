@@ -1,0 +1,485 @@
+package collector
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net/http"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"arca.example/arca/shared/bundle"
+	"arca.example/arca/shared/problem"
+	"arca.example/arca/shared/record"
+	"arca.example/arca/shared/seal"
+	"arca.example/arca/shared/store"
+)
+
+const (
+	uploadsAtOnce = 4                // packs on their way to the object store at a time
+	proofWait     = 20 * time.Second // how long Flush waits for the log
+)
+
+// Flush sends everything that is final, now, and waits until it is proven. Numbers that were reserved and are not
+// needed leave as dummy packs, because a gap holds up every mirror. Sending outside the schedule
+// tells the vault that something was sealed about now; whoever calls it says so to the user.
+// Errors: the first that kept a pack in the spool; what could be sent was.
+func (c *Collector) Flush(ctx context.Context) error {
+	c.sending.Lock()
+	defer c.sending.Unlock()
+	var dummies error
+	if c.sealing.TryLock() { // a Seal under way will use them
+		dummies = c.fillUnused(ctx)
+		c.sealing.Unlock()
+	}
+	return errors.Join(c.send(ctx, c.cfg.Now().Add(proofWait)), dummies)
+}
+
+// Tick is one beat of the constant schedule: every final pack leaves, or a dummy if there is none. It does not
+// wait for proofs; a later Tick collects them.
+func (c *Collector) Tick(ctx context.Context) error {
+	c.sending.Lock()
+	defer c.sending.Unlock()
+	var dummy error
+	if !slices.ContainsFunc(c.waiting(), func(e *entry) bool { return !e.at.Arrived }) {
+		dummy = c.tickDummy(ctx)
+	}
+	return errors.Join(c.send(ctx, time.Time{}), dummy)
+}
+
+// fillUnused makes a dummy of every reserved number that has no pack.
+func (c *Collector) fillUnused(ctx context.Context) error {
+	if c.numbers.Pending != nil {
+		// The answer to an interrupted reservation is still owed: its numbers would be a gap for ever.
+		if err := c.reserve(ctx, c.numbers.Pending.Count); err != nil {
+			return err
+		}
+	}
+	for _, n := range c.unused(false) {
+		if err := c.makeDummy(n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Collector) tickDummy(ctx context.Context) error {
+	if !c.sealing.TryLock() {
+		return nil // what is being sealed leaves at the next tick, and its numbers are not ours to fill
+	}
+	defer c.sealing.Unlock()
+	list := c.unused(false)
+	if len(list) == 0 {
+		if err := c.reserve(ctx, 1); err != nil {
+			return err
+		}
+		list = c.unused(false)
+	}
+	return c.makeDummy(list[0])
+}
+
+// makeDummy makes a pack with nothing in it final. It looks like every other.
+func (c *Collector) makeDummy(n uint64) error {
+	b, err := seal.NewBuilder(c.geometry, nil)
+	if err != nil {
+		return err
+	}
+	if err := b.Start(n); err != nil {
+		return err
+	}
+	d := &draft{builder: b, side: sidecar{Number: n}}
+	err = c.writePack(d)
+	if err == nil {
+		err = c.makeFinal(d)
+	}
+	if err != nil {
+		c.discard(d)
+	}
+	return err
+}
+
+// waiting lists the packs in the spool, by number.
+func (c *Collector) waiting() []*entry {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.SortedFunc(maps.Values(c.entries), func(a, b *entry) int {
+		if a.number < b.number {
+			return -1
+		}
+		return 1
+	})
+}
+
+// send takes every pack as far as it goes. Every step may be repeated, and what one pack lacks does not hold up others,
+// but for the notes of one unit, which are filed in order.
+func (c *Collector) send(ctx context.Context, until time.Time) error {
+	list := c.waiting()
+	first := c.depositAll(ctx, list)
+	if err := c.noteAll(ctx, list); first == nil {
+		first = err
+	}
+	if err := c.proveAll(ctx, list, until); first == nil {
+		first = err
+	}
+	done := slices.DeleteFunc(slices.Clone(list), func(e *entry) bool { return !e.at.Proven })
+	if err := c.archive(done); first == nil {
+		first = err
+	}
+	return first
+}
+
+// trouble remembers why a pack goes no further.
+func (c *Collector) trouble(e *entry, err error) {
+	c.mu.Lock()
+	same := e.at.Trouble == problem.MessageOf(err)
+	e.at.Trouble = problem.MessageOf(err)
+	c.mu.Unlock()
+	if !same {
+		_ = c.saveProgress(e) // for List by another process; the reason will come again
+	}
+}
+
+// advance changes a pack's progress and writes it down.
+func (c *Collector) advance(e *entry, change func(*progress)) error {
+	c.mu.Lock()
+	change(&e.at)
+	e.at.Trouble = ""
+	c.mu.Unlock()
+	return c.saveProgress(e)
+}
+
+func (c *Collector) depositAll(ctx context.Context, list []*entry) error {
+	var group errgroup.Group // not with a context: one pack's failure does not stop the others
+	group.SetLimit(uploadsAtOnce)
+	for _, e := range list {
+		if e.at.Arrived {
+			continue
+		}
+		group.Go(func() error {
+			err := c.deposit(ctx, e)
+			if err != nil {
+				c.trouble(e, err)
+			}
+			return err
+		})
+	}
+	return group.Wait()
+}
+
+// deposit uploads a pack and confirms it. The digests are those that were computed when the pack was made.
+func (c *Collector) deposit(ctx context.Context, e *entry) error {
+	if !e.at.Uploaded {
+		if err := c.upload(ctx, e); err != nil {
+			return err
+		}
+	}
+	if err := c.call("arrived"); err != nil {
+		return err
+	}
+	if err := c.cfg.Vault.Arrived(ctx, e.number); err != nil {
+		if kind := problem.KindOf(err); e.at.Uploaded && (kind == problem.NotFound || kind == problem.Conflict) {
+			return errors.Join(err, c.advance(e, func(p *progress) { p.Uploaded = false })) // it is not there: upload it again
+		}
+		return err
+	}
+	return c.advance(e, func(p *progress) { p.Uploaded, p.Arrived = true, true })
+}
+
+func (c *Collector) upload(ctx context.Context, e *entry) error {
+	if err := c.call("upload"); err != nil {
+		return err
+	}
+	t, err := c.cfg.Vault.Upload(ctx, e.number, e.pack, e.slots)
+	if err != nil {
+		return err
+	}
+	if err := c.call("put"); err != nil {
+		return err
+	}
+	if err := c.put(ctx, t, c.packPath(e.number)); err != nil {
+		// The upload, or one before it, may have landed all the same: the vault looks.
+		if c.cfg.Vault.Arrived(ctx, e.number) != nil {
+			return err
+		}
+	}
+	return c.advance(e, func(p *progress) { p.Uploaded = true })
+}
+
+// put makes the one request of a transfer. It carries no credentials; its headers bind size and checksum.
+func (c *Collector) put(ctx context.Context, t store.Transfer, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return spoolFailed(err)
+	}
+	defer f.Close()
+	req, err := http.NewRequestWithContext(ctx, t.Method, t.URL, f)
+	if err != nil || t.Method != http.MethodPut {
+		return problem.Wrap(problem.Unavailable, err, "the vault gave an upload that this version does not understand; update arca")
+	}
+	req.Header = t.Header.Clone()
+	req.ContentLength = int64(c.geometry.Size)
+	res, err := c.cfg.HTTP.Do(req)
+	if err != nil {
+		return problem.Wrap(problem.Unavailable, err, "the object store cannot be reached; the pack stays in the spool and is sent again")
+	}
+	defer res.Body.Close()
+	if res.StatusCode/100 != 2 {
+		return problem.New(problem.Unavailable, "the object store answered with status %d; the pack stays in the spool and is sent again", res.StatusCode)
+	}
+	return nil
+}
+
+// noteAll files the notes of every arrived pack, at both keyholders side by side.
+func (c *Collector) noteAll(ctx context.Context, list []*entry) error {
+	var both errgroup.Group
+	for _, role := range []seal.Role{seal.Court, seal.Custodian} {
+		both.Go(func() error { return c.noteRole(ctx, role, list) })
+	}
+	return both.Wait()
+}
+
+func (c *Collector) noteRole(ctx context.Context, role seal.Role, list []*entry) (first error) {
+	blocked := map[seal.Unit]bool{} // units with an earlier note that is not on file
+	for _, e := range list {
+		err := c.noteEntry(ctx, role, e, blocked)
+		if err != nil {
+			c.trouble(e, err)
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+func (c *Collector) noteEntry(ctx context.Context, role seal.Role, e *entry, blocked map[seal.Unit]bool) error {
+	receipts := *e.at.receipts(role)
+	if !slices.Contains(receipts, "") {
+		return nil
+	}
+	if !e.at.Arrived {
+		for _, u := range e.units {
+			blocked[u] = true
+		}
+		return nil // depositing said why
+	}
+	side, err := c.sidecar(e.number)
+	if err != nil {
+		return err
+	}
+	var first error
+	filed := slices.Clone(receipts)
+	for i, line := range side.Batches {
+		if filed[i] != "" || blocked[e.units[i]] {
+			continue
+		}
+		if filed[i], err = c.fileNote(ctx, role, line); err != nil {
+			filed[i], blocked[e.units[i]] = "", true
+			if first == nil {
+				first = err
+			}
+		}
+	}
+	if slices.Equal(filed, receipts) {
+		return first
+	}
+	err = c.advance(e, func(p *progress) { *p.receipts(role) = filed })
+	return errors.Join(first, err)
+}
+
+// fileNote files one note and verifies the receipt.
+func (c *Collector) fileNote(ctx context.Context, role seal.Role, line batchLine) (string, error) {
+	note, err := line.note(role)
+	if err != nil {
+		return "", err
+	}
+	if err := c.call("note"); err != nil {
+		return "", err
+	}
+	raw, err := c.keyholder(role).FileNote(ctx, note.Bytes())
+	if problem.KindOf(err) == problem.Conflict && note.Statement.Number > 1 {
+		if again := c.refile(ctx, role, line.Before, note.Statement); again != nil {
+			return "", again
+		}
+		raw, err = c.keyholder(role).FileNote(ctx, note.Bytes())
+	}
+	if err != nil {
+		return "", err
+	}
+	if _, err := bundle.OpenNoteReceipt(c.trust, c.cfg.Fingerprint, role, note.Statement, raw); err != nil {
+		return "", err
+	}
+	return raw, nil
+}
+
+// refile files again the notes before a batch, at a keyholder that misses them because it was restored from an older
+// backup. It goes back to the first that the keyholder accepts and then forward. The archive keeps every note.
+func (c *Collector) refile(ctx context.Context, role seal.Role, pack uint64, after seal.Statement) error {
+	var missing []*seal.Note
+	for after.Number > 1 {
+		note, before, err := c.noteBefore(role, pack, after)
+		if err != nil {
+			return err
+		}
+		_, err = c.keyholder(role).FileNote(ctx, note.Bytes())
+		if err == nil {
+			break
+		}
+		if problem.KindOf(err) != problem.Conflict {
+			return err
+		}
+		missing = append(missing, note)
+		pack, after = before, note.Statement
+	}
+	for _, note := range slices.Backward(missing) {
+		if _, err := c.keyholder(role).FileNote(ctx, note.Bytes()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// noteBefore finds the note that a statement follows, and the pack in which the one before that lies.
+func (c *Collector) noteBefore(role seal.Role, pack uint64, after seal.Statement) (*seal.Note, uint64, error) {
+	side, err := c.sidecar(pack)
+	if err != nil {
+		return nil, 0, problem.Wrap(problem.Conflict, err, "a keyholder misses earlier batches of this collector, and the spool's archive no longer has them; restore the archive or the keyholder")
+	}
+	for _, line := range side.Batches {
+		note, err := line.note(role)
+		if err != nil {
+			return nil, 0, err
+		}
+		if after.Follows(note.Statement) {
+			return note, line.Before, nil
+		}
+	}
+	return nil, 0, problem.New(problem.Internal, "the spool's archive does not hold the batch before this one; tell the operator")
+}
+
+// proveAll looks for the proof of every arrived pack, until the instant if there is one.
+func (c *Collector) proveAll(ctx context.Context, list []*entry, until time.Time) error {
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		first, pending := c.proveOnce(ctx, list)
+		if first != nil || !pending {
+			return first
+		}
+		if !c.cfg.Now().Before(until) {
+			if until.IsZero() {
+				return nil // the next tick looks again
+			}
+			return problem.New(problem.Unavailable, "the log has not proven every pack yet; they stay in the spool, see arca spool, and try again")
+		}
+		if err := pause(ctx, wait); err != nil {
+			return err
+		}
+	}
+}
+
+// proveOnce tries every pack. pending says that some proof may come by waiting.
+func (c *Collector) proveOnce(ctx context.Context, list []*entry) (first error, pending bool) {
+	listed := map[uint64][2][]byte{}
+	var mu sync.Mutex
+	var group errgroup.Group
+	group.SetLimit(uploadsAtOnce)
+	for _, e := range list {
+		if !e.at.Arrived || e.at.Proven {
+			continue
+		}
+		if err := c.findEvent(ctx, e, listed); err != nil {
+			c.trouble(e, err)
+			return err, false
+		}
+		group.Go(func() error {
+			err := c.prove(ctx, e)
+			if err == nil {
+				return nil
+			}
+			c.trouble(e, err)
+			if kind := problem.KindOf(err); kind == problem.Conflict || kind == problem.NotFound {
+				mu.Lock()
+				defer mu.Unlock()
+				pending = true
+				return nil
+			}
+			return err
+		})
+	}
+	return group.Wait(), pending
+}
+
+// findEvent gets the opening of the pack's log entry from the vault's list and checks that it says what was sent.
+func (c *Collector) findEvent(ctx context.Context, e *entry, listed map[uint64][2][]byte) error {
+	if len(e.at.Event) > 0 {
+		return nil
+	}
+	opening, ok := listed[e.number]
+	if !ok {
+		if err := c.call("packs"); err != nil {
+			return err
+		}
+		answer, err := c.cfg.Vault.Packs(ctx, e.number)
+		if err != nil {
+			return err
+		}
+		for _, p := range answer.Packs {
+			listed[p.Number] = [2][]byte{p.Event, p.Random}
+		}
+		if opening, ok = listed[e.number]; !ok {
+			return problem.New(problem.Unavailable, "the vault confirmed the pack and does not list it; it stays in the spool, tell the vault's operator if this lasts")
+		}
+	}
+	event, _, err := bundle.OpenPackEvent(opening[0], opening[1])
+	if err != nil {
+		return err
+	}
+	if event != (record.PackEvent{Number: e.number, Pack: e.pack, Slots: e.slots}) {
+		return problem.New(problem.Denied, "the vault has logged another pack under this number; this one stays in the spool, tell the auditor")
+	}
+	c.mu.Lock()
+	e.at.Event, e.at.Random = opening[0], opening[1]
+	c.mu.Unlock()
+	return nil
+}
+
+// prove verifies the pack's inclusion under a witnessed checkpoint. A pack is proven when both keyholders signed for
+// every batch in it, too: only then may its file go.
+func (c *Collector) prove(ctx context.Context, e *entry) error {
+	p := bundle.PackProof{Event: e.at.Event, Random: e.at.Random, Proof: e.at.Proof}
+	if p.Proof == "" {
+		_, entry, err := bundle.OpenPackEvent(p.Event, p.Random)
+		if err != nil {
+			return err
+		}
+		if err := c.call("proof"); err != nil {
+			return err
+		}
+		proof, err := c.cfg.Vault.Proof(ctx, entry)
+		if err != nil {
+			return err
+		}
+		p.Proof = string(proof)
+	}
+	event, _, err := p.Verify(c.verifier)
+	if err != nil {
+		return err
+	}
+	if event.Number != e.number || event.Pack != e.pack || event.Slots != e.slots {
+		return problem.New(problem.Internal, "the spool's own record of the pack's event is of another pack")
+	}
+	noted := !slices.Contains(e.at.Court, "") && !slices.Contains(e.at.Custodian, "")
+	if !noted && e.at.Proof != "" {
+		return nil // noting said why it goes no further
+	}
+	return c.advance(e, func(at *progress) {
+		trouble := at.Trouble
+		at.Proof, at.Proven = p.Proof, noted
+		if !noted {
+			at.Trouble = trouble
+		}
+	})
+}
