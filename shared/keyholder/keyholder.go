@@ -80,6 +80,9 @@ type Config struct {
 	Connect func(own *record.Signer) (Log, Peer)
 	Now     func() time.Time
 	Invoke  func(ctx context.Context) error // makes the units function run soon; may be nil
+	// Create lets Open make the row key and the signing key when there are none. One function alone has it, so that
+	// one function alone needs the right to encrypt under the base root.
+	Create bool
 }
 
 // Keyholder is one side. Safe for concurrent use.
@@ -108,7 +111,8 @@ const (
 // rowKeyName is the one row that is not sealed by the row key: it holds the row key, sealed by the base root.
 const rowKeyName = "row-key"
 
-// Open unwraps the row key and the signing key, making both on first use.
+// Open unwraps the row key and the signing key, making both on first use if it may. Errors: problem.Unavailable while
+// there are none and it may not.
 func Open(ctx context.Context, cfg Config) (*Keyholder, error) {
 	k := &Keyholder{cfg: cfg, enrolments: map[record.Digest]record.Enrolment{}, members: map[record.Digest]law.Member{}}
 	rowKey, err := k.openRowKey(ctx)
@@ -123,10 +127,26 @@ func Open(ctx context.Context, cfg Config) (*Keyholder, error) {
 	return k, nil
 }
 
+// noKeys is the answer of a function that may not make the keyholder's keys before they exist.
+func noKeys() error {
+	return problem.New(problem.Unavailable, "this keyholder has no keys yet; ask GET /v1/keyholder first, which makes them")
+}
+
+func (k *Keyholder) openBase(ctx context.Context) (keys.Root, error) {
+	if k.cfg.Create {
+		return keys.OpenOrCreate(ctx, k.cfg.Roots, baseRoot)
+	}
+	root, err := k.cfg.Roots.Open(ctx, baseRoot)
+	if err != nil && problem.KindOf(err) == problem.NotFound {
+		return nil, noKeys()
+	}
+	return root, err
+}
+
 // openRowKey reads or makes the key that seals rows. Two first starts at once agree, because
 // the row is written only if it is new and read again otherwise.
 func (k *Keyholder) openRowKey(ctx context.Context) ([32]byte, error) {
-	root, err := keys.OpenOrCreate(ctx, k.cfg.Roots, baseRoot)
+	root, err := k.openBase(ctx)
 	if err != nil {
 		return [32]byte{}, err
 	}
@@ -142,6 +162,9 @@ func (k *Keyholder) openRowKey(ctx context.Context) ([32]byte, error) {
 				return [32]byte{}, problem.Wrap(problem.Unavailable, err, "the row key does not open with this root; restore the root that belongs to these rows")
 			}
 			return [32]byte(plain), nil
+		}
+		if !k.cfg.Create {
+			return [32]byte{}, noKeys()
 		}
 		wrapped, err := root.Wrap(ctx, aad, random(32))
 		if err != nil {
@@ -160,6 +183,9 @@ func (k *Keyholder) openSigner(ctx context.Context) (*record.Signer, error) {
 		var seed []byte
 		if found, err := c.load("signer", &seed); err != nil || found {
 			return err
+		}
+		if !k.cfg.Create {
+			return noKeys()
 		}
 		return c.put("signer", random(32))
 	})

@@ -5,13 +5,16 @@ import (
 	"testing"
 	"time"
 
+	"arca.example/arca/shared/keyholder"
+	"arca.example/arca/shared/keys"
 	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/record"
 	"arca.example/arca/shared/seal"
+	"arca.example/arca/shared/store/storetest"
 )
 
 // ready is a world with an order, one batch of two recordings and nothing asked.
-func ready(t *testing.T) (*world, *batch) {
+func ready(t testing.TB) (*world, *batch) {
 	w := newWorld(t).cast()
 	chain := w.admit(w.order())
 	w.pass(time.Hour)
@@ -282,4 +285,28 @@ func TestRefusalsAreJournalled(t *testing.T) {
 			t.Errorf("%s: the refusal is not in the journal", party)
 		}
 	}
+}
+
+// Before one function has made the keys, every other one says what to do and writes nothing.
+func TestOnlyWhoMayCreateMakesKeys(t *testing.T) {
+	secret, err := keys.MachineSecret(keys.NewMachineSecret())
+	must(t, err)
+	roots, err := keys.CreateFile(t.TempDir()+"/roots.age", secret)
+	must(t, err)
+	rows := storetest.NewMemory()
+	open := func(create bool) error {
+		_, err := keyholder.Open(t.Context(), keyholder.Config{
+			Party: seal.Court, Rows: rows, Roots: roots, Now: time.Now, Create: create,
+			Connect: func(*record.Signer) (keyholder.Log, keyholder.Peer) { return nil, nil },
+		})
+		return err
+	}
+	if err := open(false); problem.KindOf(err) != problem.Unavailable || !strings.Contains(problem.MessageOf(err), "GET /v1/keyholder first") {
+		t.Fatalf("without keys: %v", err)
+	}
+	if found, err := rows.Get(t.Context(), "row-key"); err != nil || len(found) > 0 {
+		t.Fatalf("a row was written: %v", err)
+	}
+	must(t, open(true))
+	must(t, open(false))
 }

@@ -20,7 +20,7 @@ import (
 
 // world is a court, a custodian, a log with one witness, and people, in memory and in fake time.
 type world struct {
-	t         *testing.T
+	t         testing.TB
 	mu        sync.Mutex
 	at        time.Time
 	behind    map[string]time.Duration // a party's clock error
@@ -40,7 +40,7 @@ type world struct {
 
 var parties = []seal.Role{seal.Court, seal.Custodian}
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{
 		t: t, at: time.Date(2031, 1, 13, 9, 0, 0, 0, time.UTC), behind: map[string]time.Duration{}, witnesses: true,
@@ -62,14 +62,14 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
-func newSigner(t *testing.T) *record.Signer {
+func newSigner(t testing.TB) *record.Signer {
 	t.Helper()
 	s, err := record.NewSigner()
 	must(t, err)
@@ -97,7 +97,7 @@ func (w *world) open(party seal.Role, fingerprint record.Digest) {
 	w.t.Helper()
 	other := map[seal.Role]seal.Role{seal.Court: seal.Custodian, seal.Custodian: seal.Court}[party]
 	k, err := keyholder.Open(w.t.Context(), keyholder.Config{
-		Party: party, Rows: w.rows[party], Roots: w.roots[party], Fingerprint: fingerprint, Now: w.clock(string(party)),
+		Party: party, Rows: w.rows[party], Roots: w.roots[party], Fingerprint: fingerprint, Now: w.clock(string(party)), Create: fingerprint.IsZero(),
 		Connect: func(*record.Signer) (keyholder.Log, keyholder.Peer) { return worldLog{w}, worldPeer{w, other} },
 	})
 	must(w.t, err)
@@ -346,7 +346,7 @@ func (w *world) sealBatch(u seal.Unit, keysOf map[seal.Role]record.UnitKey, prev
 	return &batch{u, signed}
 }
 
-func (b *batch) note(t *testing.T, party seal.Role) []byte {
+func (b *batch) note(t testing.TB, party seal.Role) []byte {
 	t.Helper()
 	n, err := b.signed.Note(party)
 	must(t, err)

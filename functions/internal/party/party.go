@@ -68,6 +68,10 @@ func optional[T any](open func() (T, error)) (T, error) {
 	return open()
 }
 
+// keyMaker is the one function that makes a keyholder's keys when there are none, and so the one with the
+// right to encrypt under the base root.
+const keyMaker = "people"
+
 // Keyholder opens court or custodian.
 func Keyholder(env edge.Env) func(context.Context) (*keyholder.Keyholder, error) {
 	return Once(func(ctx context.Context) (*keyholder.Keyholder, error) {
@@ -81,6 +85,7 @@ func Keyholder(env edge.Env) func(context.Context) (*keyholder.Keyholder, error)
 		}
 		cfg := keyholder.Config{
 			Party: seal.Role(env.Party), Rows: rows, Roots: roots, Fingerprint: env.Trust, Now: env.Now,
+			Create: env.Function == keyMaker,
 			Connect: func(own *record.Signer) (keyholder.Log, keyholder.Peer) {
 				client := func(base string) wire.Client {
 					return wire.Client{Base: base, HTTP: env.HTTP, Signer: own, Now: env.Now}

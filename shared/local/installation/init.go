@@ -209,7 +209,7 @@ func (f *Folder) partyKeys(ctx context.Context, party string, into *record.Party
 		return err
 	}
 	k, err := keyholder.Open(ctx, keyholder.Config{
-		Party: seal.Role(party), Rows: rows, Roots: roots, Now: time.Now,
+		Party: seal.Role(party), Rows: rows, Roots: roots, Now: time.Now, Create: true,
 		Connect: func(*record.Signer) (keyholder.Log, keyholder.Peer) { return nil, nil },
 	})
 	if err != nil {
