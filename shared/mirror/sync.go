@@ -202,13 +202,13 @@ func (m *Mirror) arrive(ctx context.Context, p wire.ListedPack, progress func(in
 	if err := m.link(ctx, under); err != nil {
 		return arrival{err: err}
 	}
-	a.file, a.err = m.download(ctx, event, a.path, progress)
+	a.file, a.err = m.download(ctx, p.Number, event, a.path, progress)
 	return a
 }
 
 // download writes a pack to a file while hashing it once, and refuses it unless it is the witnessed one.
-func (m *Mirror) download(ctx context.Context, event record.PackEvent, path string, progress func(int64)) (*os.File, error) {
-	body, err := m.get(ctx, event.Number)
+func (m *Mirror) download(ctx context.Context, n uint64, event record.PackEvent, path string, progress func(int64)) (*os.File, error) {
+	body, err := m.get(ctx, n)
 	if err != nil {
 		return nil, err
 	}
