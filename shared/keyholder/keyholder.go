@@ -96,10 +96,9 @@ type Keyholder struct {
 
 	mu         sync.Mutex
 	trust      *record.Trust // verified once per process
-	trustJoint record.Joint
 	verifies   *ledger.Verifier
-	enrolments map[record.Digest]record.Enrolment // verified joints, by the hash of their signatures
-	members    map[record.Digest]law.Member       // verified chain members, by the hash of the whole statement
+	enrolments map[record.Digest]enrolled   // verified joints, by the hash of their signatures
+	members    map[record.Digest]law.Member // verified chain members, by the hash of the whole statement
 }
 
 // Names of the roots: base seals rows and the signing key, ringRoot seals the shred ring's pages.
@@ -114,7 +113,7 @@ const rowKeyName = "row-key"
 // Open unwraps the row key and the signing key, making both on first use if it may. Errors: problem.Unavailable while
 // there are none and it may not.
 func Open(ctx context.Context, cfg Config) (*Keyholder, error) {
-	k := &Keyholder{cfg: cfg, enrolments: map[record.Digest]record.Enrolment{}, members: map[record.Digest]law.Member{}}
+	k := &Keyholder{cfg: cfg, enrolments: map[record.Digest]enrolled{}, members: map[record.Digest]law.Member{}}
 	rowKey, err := k.openRowKey(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open row key: %w", err)

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"maps"
 	"slices"
+	"strings"
 
 	"arca.example/arca/shared/policy"
 	"arca.example/arca/shared/problem"
@@ -116,25 +117,27 @@ func openEnrolment(trust Pinned, joint record.Joint) (record.Enrolment, record.D
 	return e, hash, trust.addressed(e.Audience)
 }
 
+// enrolled is an enrolment that this process has verified, with its hash.
+type enrolled struct {
+	record.Enrolment
+	hash record.Digest
+}
+
 // enrolment is openEnrolment, remembered: a release must not verify the same registrars' signatures again and again.
-// The memory is by all bytes of the joint, signatures included.
+// The memory is by all bytes of the joint, signatures included, and the trust file does not change within a process.
 func (k *Keyholder) enrolment(trust Pinned, joint record.Joint) (record.Enrolment, record.Digest, error) {
-	raw, err := record.Marshal(joint)
-	if err != nil {
-		return record.Enrolment{}, record.Digest{}, err
-	}
-	key := record.HashBytes(raw)
+	// No statement contains a line feed, so the joined text stands for exactly one joint.
+	key := record.HashBytes([]byte(strings.Join(joint, "\n")))
 	k.mu.Lock()
-	e, ok := k.enrolments[key]
+	known, ok := k.enrolments[key]
 	k.mu.Unlock()
-	if ok && len(joint) > 0 {
-		st, err := record.Peek(joint[0])
-		return e, record.HashBytes(st.Payload), err
+	if ok {
+		return known.Enrolment, known.hash, nil
 	}
 	e, hash, err := openEnrolment(trust, joint)
 	if err == nil {
 		k.mu.Lock()
-		k.enrolments[key] = e
+		k.enrolments[key] = enrolled{e, hash}
 		k.mu.Unlock()
 	}
 	return e, hash, err

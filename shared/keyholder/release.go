@@ -2,6 +2,7 @@ package keyholder
 
 import (
 	"context"
+	"crypto/hpke"
 	"time"
 
 	"arca.example/arca/shared/ledger"
@@ -194,10 +195,14 @@ func (k *Keyholder) halves(ctx context.Context, asked Asked, from int) (record.R
 	}
 	out.Total = len(wanted)
 	wanted = wanted[from:min(from+pageItems, len(wanted))]
-	if out.Find, err = k.sealedFind(ctx, u, unit, asked); err != nil {
+	to, err := seal.ParsePublicKey(r.Key)
+	if err != nil {
+		return out, problem.Wrap(problem.Invalid, err, "the request's key is not an X-Wing public key; ask again")
+	}
+	if out.Find, err = k.sealedFind(ctx, u, unit, asked, to); err != nil {
 		return out, err
 	}
-	out.Items, err = k.sealHalves(ctx, u, unit, asked, wanted, notes)
+	out.Items, err = k.sealHalves(ctx, u, unit, asked, to, wanted, notes)
 	return out, err
 }
 
@@ -246,21 +251,17 @@ func (k *Keyholder) note(ctx context.Context, id record.ID) (*seal.Note, error) 
 	return seal.ParseNote(rows[batchName(id)].Value)
 }
 
-func (k *Keyholder) sealedFind(ctx context.Context, u seal.Unit, unit unitRow, asked Asked) ([]byte, error) {
+func (k *Keyholder) sealedFind(ctx context.Context, u seal.Unit, unit unitRow, asked Asked, to hpke.PublicKey) ([]byte, error) {
 	values, err := k.secrets(ctx, unit.Find, findName(u))
 	if err != nil {
 		return nil, err
 	}
 	defer clear(values[0])
-	key, err := seal.ParsePublicKey(asked.Request.Key)
-	if err != nil {
-		return nil, err
-	}
-	return seal.SealFind(key, k.cfg.Party, asked.Hash, u, seal.Seed(values[0]))
+	return seal.SealFind(to, k.cfg.Party, asked.Hash, u, seal.Seed(values[0]))
 }
 
 // sealHalves opens each batch once, and releases per recording the half of the one class that was asked, never the batch secret.
-func (k *Keyholder) sealHalves(ctx context.Context, u seal.Unit, unit unitRow, asked Asked, wanted []record.Reference, notes map[record.ID]*seal.Note) ([]record.ReleasedHalf, error) {
+func (k *Keyholder) sealHalves(ctx context.Context, u seal.Unit, unit unitRow, asked Asked, to hpke.PublicKey, wanted []record.Reference, notes map[record.ID]*seal.Note) ([]record.ReleasedHalf, error) {
 	values, err := k.secrets(ctx, unit.Page, seedName(u))
 	if err != nil {
 		return nil, err
@@ -278,7 +279,7 @@ func (k *Keyholder) sealHalves(ctx context.Context, u seal.Unit, unit unitRow, a
 			}
 			opened[ref.Batch] = secret
 		}
-		item, err := k.sealHalf(note, asked, ref, class, secret)
+		item, err := k.sealHalf(note, asked, to, ref, class, secret)
 		if err != nil {
 			return nil, err
 		}
@@ -287,7 +288,7 @@ func (k *Keyholder) sealHalves(ctx context.Context, u seal.Unit, unit unitRow, a
 	return items, nil
 }
 
-func (k *Keyholder) sealHalf(note *seal.Note, asked Asked, ref record.Reference, class seal.Class, secret seal.BatchSecret) (record.ReleasedHalf, error) {
+func (k *Keyholder) sealHalf(note *seal.Note, asked Asked, to hpke.PublicKey, ref record.Reference, class seal.Class, secret seal.BatchSecret) (record.ReleasedHalf, error) {
 	c := seal.ContextOf(seal.RecordingID(ref.Recording), note.Statement.Batch, note.Statement.Unit)
 	member, ok := note.Member(seal.RecordingID(ref.Recording))
 	if !ok {
@@ -298,11 +299,7 @@ func (k *Keyholder) sealHalf(note *seal.Note, asked Asked, ref record.Reference,
 	if err := member.Commitments.Check(k.cfg.Party, class, half); err != nil {
 		return record.ReleasedHalf{}, problem.Wrap(problem.Internal, err, "a half does not fit its commitment; tell the operator: the rows need to be restored")
 	}
-	key, err := seal.ParsePublicKey(asked.Request.Key)
-	if err != nil {
-		return record.ReleasedHalf{}, err
-	}
-	sealedHalf, err := seal.SealHalf(key, k.cfg.Party, asked.Hash, c, class, half)
+	sealedHalf, err := seal.SealHalf(to, k.cfg.Party, asked.Hash, c, class, half)
 	return record.ReleasedHalf{Batch: ref.Batch, Half: sealedHalf, Recording: ref.Recording}, err
 }
 

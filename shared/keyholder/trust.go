@@ -2,7 +2,6 @@ package keyholder
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"arca.example/arca/shared/ledger"
@@ -43,6 +42,13 @@ func (k *Keyholder) verifier(p Pinned) (*ledger.Verifier, error) {
 
 // Trust gives the trust file in force. Errors: problem.Unavailable before the first one.
 func (k *Keyholder) Trust(ctx context.Context) (Pinned, error) {
+	k.mu.Lock()
+	known := k.trust
+	k.mu.Unlock()
+	if known != nil {
+		// Only one file fits the pin of this process, so what was verified once is what the row holds.
+		return Pinned{Trust: *known, Hash: k.cfg.Fingerprint}, nil
+	}
 	var joint record.Joint
 	found, err := k.read(ctx, "trust", &joint)
 	if err != nil {
@@ -51,7 +57,14 @@ func (k *Keyholder) Trust(ctx context.Context) (Pinned, error) {
 	if !found {
 		return Pinned{}, problem.New(problem.Unavailable, "this keyholder has no trust file yet; the operator sends it with PUT /v1/trust")
 	}
-	return k.openTrust(joint)
+	pinned, err := k.openTrust(joint)
+	if err != nil {
+		return Pinned{}, err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.trust = &pinned.Trust
+	return pinned, nil
 }
 
 // TrustFile gives the trust file as it was signed.
@@ -69,17 +82,11 @@ func (k *Keyholder) openTrust(joint record.Joint) (Pinned, error) {
 	if k.cfg.Fingerprint.IsZero() {
 		return Pinned{}, problem.New(problem.Unavailable, "this keyholder was started without the fingerprint of its trust file (TRUST); set it and start again")
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	// The pin is a hash of the payload; the signatures are compared too, so nothing unverified is ever taken for it.
-	if k.trust == nil || !slices.Equal(k.trustJoint, joint) {
-		t, err := record.OpenTrust(joint, k.cfg.Fingerprint)
-		if err != nil {
-			return Pinned{}, err
-		}
-		k.trust, k.trustJoint = t, joint
+	t, err := record.OpenTrust(joint, k.cfg.Fingerprint)
+	if err != nil {
+		return Pinned{}, err
 	}
-	return Pinned{Trust: *k.trust, Hash: k.cfg.Fingerprint}, nil
+	return Pinned{Trust: *t, Hash: k.cfg.Fingerprint}, nil
 }
 
 // PutTrust takes the first trust file. It must match the pinned fingerprint and name this keyholder's own online key:
