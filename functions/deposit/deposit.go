@@ -64,8 +64,10 @@ type numbered struct {
 	Number uint64 `path:"number" minimum:"1" maximum:"999999999999" doc:"pack number"`
 }
 
+// announced repeats the fields of numbered: huma does not look into an embedded struct whose name is not exported.
 type announced struct {
-	numbered
+	edge.Target
+	Number  uint64 `path:"number" minimum:"1" maximum:"999999999999" doc:"pack number"`
 	RawBody []byte
 	Body    wire.Announce
 }
