@@ -66,7 +66,12 @@ func (c *change) keep(list ...secret) (int, error) {
 		return 0, problem.New(problem.Unavailable, "a destruction is under way; new units are made when it is finished, try again in a minute")
 	}
 	page, kept := max(head.Pages, 1), []secret(nil)
-	if found {
+	if !found {
+		// Only a ring that never was gets a root: a root that was destroyed must not come back under its name.
+		if _, err := keys.OpenOrCreate(c.ctx, c.k.cfg.Roots, head.Root); err != nil {
+			return 0, err
+		}
+	} else {
 		if kept, err = c.openPage(head, page); err != nil {
 			return 0, err
 		}
@@ -99,7 +104,7 @@ func (c *change) sealPage(head ringHead, page int, list []secret) error {
 	if _, err := c.load(pageName(page), &ringPage{}); err != nil {
 		return err
 	}
-	root, err := keys.OpenOrCreate(c.ctx, c.k.cfg.Roots, head.Root)
+	root, err := c.k.cfg.Roots.Open(c.ctx, head.Root)
 	if err != nil {
 		return err
 	}

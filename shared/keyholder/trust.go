@@ -127,7 +127,7 @@ func (k *Keyholder) Authenticate(ctx context.Context, call record.Call) (Person,
 	return p, call.Verify(p.Enrolment.Key, k.cfg.Now())
 }
 
-// AuthenticatePeer accepts the other keyholder too, for what both it and people may ask.
+// AuthenticatePeer accepts the other keyholder and collectors, who alone ask for statuses and unit keys.
 func (k *Keyholder) AuthenticatePeer(ctx context.Context, call record.Call) error {
 	id, err := call.Caller()
 	if err != nil {
@@ -140,6 +140,9 @@ func (k *Keyholder) AuthenticatePeer(ctx context.Context, call record.Call) erro
 	if peer := trust.Party(string(k.other())).Online; peer.ID() == id {
 		return call.Verify(peer, k.cfg.Now())
 	}
-	_, err = k.Authenticate(ctx, call)
+	who, err := k.Authenticate(ctx, call)
+	if err == nil && !who.Enrolment.Of(record.Collector) {
+		err = problem.New(problem.Denied, "only the other keyholder and collectors ask for this")
+	}
 	return err
 }
