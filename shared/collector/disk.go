@@ -22,6 +22,19 @@ func (d disk) step(name string) error {
 	return d.fault(name)
 }
 
+// writePlain writes a new file through the page cache.
+func writePlain(path string, content []byte) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := f.Write(content); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
 // replace makes content the file's content, durably, or leaves the old one.
 func (d disk) replace(path string, content []byte) error {
 	temp := path + ".new"

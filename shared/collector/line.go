@@ -13,33 +13,32 @@ import (
 // draft is a pack that is not final yet.
 type draft struct {
 	builder *seal.Builder
+	pack    seal.Pack // once finished; its bytes are the builder's
 	side    sidecar
-	heads   map[seal.Unit]head
 	done    []int // items whose recordings ended here
-	file    *os.File
 }
 
-// line makes filled packs final, in order: one goroutine finishes and writes a pack (the hash is the work of a whole
-// core), another waits for the disk and commits, while the next pack is being filled.
+// line makes filled packs final, in order: one goroutine finishes a pack (its hash is the work of a whole core), another
+// waits for the disk and commits, while the next pack is being filled.
 type line struct {
-	c       *Collector
-	free    chan *seal.Builder
-	full    chan *draft
-	written chan *draft
-	commit  func(*draft) // called after the commit point
-	work    sync.WaitGroup
-	failed  chan struct{} // closed at the first failure
+	c        *Collector
+	free     chan *seal.Builder
+	full     chan *draft
+	finished chan *draft
+	commit   func(*draft) // called after the commit point
+	work     sync.WaitGroup
+	failed   chan struct{} // closed at the first failure
 
 	once sync.Once
 	err  error
 }
 
-// buffersInFlight is how many packs are in memory: one being filled, one being finished.
-const buffersInFlight = 2
+// buffersInFlight is how many packs are in memory: one being filled, one being hashed, one on its way to the disk.
+const buffersInFlight = 3
 
 func (c *Collector) startLine(commit func(*draft)) (*line, error) {
 	l := &line{c: c, free: make(chan *seal.Builder, buffersInFlight), full: make(chan *draft),
-		written: make(chan *draft, 1), failed: make(chan struct{}), commit: commit}
+		finished: make(chan *draft), failed: make(chan struct{}), commit: commit}
 	for len(c.buffers) < buffersInFlight {
 		c.buffers = append(c.buffers, make([]byte, c.geometry.Size))
 	}
@@ -101,56 +100,26 @@ func (l *line) stopped() bool {
 }
 
 func (l *line) finishAll() {
-	defer close(l.written)
+	defer close(l.finished)
 	for d := range l.full {
+		var err error
+		if !l.stopped() {
+			d.pack, err = d.builder.Finish()
+		}
+		if err != nil {
+			l.fail(err)
+		}
+		l.finished <- d
+	}
+}
+
+func (l *line) commitAll() {
+	for d := range l.finished {
 		if l.stopped() {
 			l.c.giveBack(d.side.Number)
 			continue
 		}
-		if err := l.finish(d); err != nil {
-			l.c.discard(d)
-			l.fail(err)
-			continue
-		}
-		l.written <- d
-	}
-}
-
-// finish writes the pack; after it the buffer is free. The file counts for nothing yet.
-func (l *line) finish(d *draft) error {
-	if err := l.c.writePack(d); err != nil {
-		return err
-	}
-	l.free <- d.builder
-	d.builder = nil
-	return nil
-}
-
-// writePack hashes the pack and writes its file.
-func (c *Collector) writePack(d *draft) error {
-	pack, err := d.builder.Finish()
-	if err != nil {
-		return err
-	}
-	d.side.Pack, d.side.Slots = pack.SHA256, pack.SlotsSHA256
-	if err := c.disk.step("write " + packName(pack.Number, "pack")); err != nil {
-		return spoolFailed(err)
-	}
-	d.file, err = os.OpenFile(c.packPath(pack.Number), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return spoolFailed(err)
-	}
-	_, err = d.file.Write(pack.Bytes)
-	return spoolFailed(err)
-}
-
-func (l *line) commitAll() {
-	for d := range l.written {
-		if l.stopped() {
-			l.c.discard(d)
-			continue
-		}
-		if err := l.c.makeFinal(d); err != nil {
+		if err := l.c.makeFinal(d, l.free); err != nil {
 			l.c.discard(d)
 			l.fail(err)
 			continue
@@ -159,15 +128,26 @@ func (l *line) commitAll() {
 	}
 }
 
-// makeFinal syncs the pack and then writes its sidecar. Commit point: with the sidecar the pack exists.
-func (c *Collector) makeFinal(d *draft) error {
-	if err := c.disk.step("sync " + packName(d.side.Number, "pack")); err != nil {
-		return err
-	}
-	if err := errors.Join(d.file.Sync(), d.file.Close()); err != nil {
+// makeFinal writes a pack and syncs it, and then writes its sidecar. Commit point: with the sidecar the pack exists.
+// The builder goes to free as soon as its bytes are written.
+func (c *Collector) makeFinal(d *draft, free chan<- *seal.Builder) error {
+	d.side.Pack, d.side.Slots = d.pack.SHA256, d.pack.SlotsSHA256
+	if err := c.disk.step("write " + packName(d.side.Number, "pack")); err != nil {
 		return spoolFailed(err)
 	}
-	d.file = nil
+	f, err := writeFile(c.packPath(d.side.Number), d.pack.Bytes)
+	if err != nil {
+		return spoolFailed(err)
+	}
+	d.pack.Bytes = nil
+	free <- d.builder // its room is kept
+	if err := c.disk.step("sync " + packName(d.side.Number, "pack")); err != nil {
+		f.Close()
+		return err
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return spoolFailed(err)
+	}
 	// The pack's name is durable before the sidecar's can be.
 	if err := c.disk.syncFolder(c.path(packFolder)); err != nil {
 		return err
@@ -189,9 +169,6 @@ func (c *Collector) makeFinal(d *draft) error {
 
 // discard removes a pack that did not become final and gives its number back.
 func (c *Collector) discard(d *draft) {
-	if d.file != nil {
-		d.file.Close()
-	}
 	if _, err := os.Lstat(c.sidePath(d.side.Number)); err == nil {
 		// A write that failed but landed: the pack is or may become final, and the next start will find it. Until then this
 		// process must not number another batch after the ones before it.

@@ -92,9 +92,8 @@ func (c *Collector) makeDummy(n uint64) error {
 		return err
 	}
 	d := &draft{builder: b, side: sidecar{Number: n}}
-	err = c.writePack(d)
-	if err == nil {
-		err = c.makeFinal(d)
+	if d.pack, err = b.Finish(); err == nil {
+		err = c.makeFinal(d, make(chan *seal.Builder, 1))
 	}
 	if err != nil {
 		c.discard(d)
