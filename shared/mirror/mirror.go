@@ -150,3 +150,6 @@ func failed(err error, what string) error {
 	}
 	return problem.Wrap(problem.Unavailable, err, "this machine could not %s; make room or repair the folder and run again, nothing is lost", what)
 }
+
+// Folder is where the mirror is.
+func (m *Mirror) Folder() string { return m.cfg.Folder }
