@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"bytes"
 	"context"
 	"crypto/hpke"
 	"crypto/rand"
@@ -204,8 +205,8 @@ func (c *Collector) unit(ctx context.Context, u seal.Unit) (*unitKeys, error) {
 	return keys, nil
 }
 
-// askUnit asks both keyholders in turn until the court has sealed the find secret to the custodian: before that, what
-// is sealed could not be found by one of them.
+// askUnit asks both keyholders in turn until both name one find key: the custodian does so once it has opened and kept
+// the find secret that the court sealed to it. Before that, what is sealed could not be found through one of them.
 func (c *Collector) askUnit(ctx context.Context, u seal.Unit) (*unitKeys, error) {
 	for try := range unitTries {
 		court, err := c.unitKey(ctx, seal.Court, u)
@@ -216,7 +217,7 @@ func (c *Collector) askUnit(ctx context.Context, u seal.Unit) (*unitKeys, error)
 		if err != nil {
 			return nil, err
 		}
-		if len(court.SealedFind) > 0 {
+		if len(court.SealedFind) > 0 && len(court.FindKey) > 0 && bytes.Equal(court.FindKey, custodian.FindKey) {
 			return parseKeys(u, court, custodian)
 		}
 		if err := pause(ctx, time.Duration(try*try)*50*time.Millisecond); err != nil {

@@ -191,8 +191,10 @@ func (k *fakeKeyholder) Unit(ctx context.Context, ask wire.UnitAsk) (string, err
 	u := seal.Unit{Order: chain, Week: ask.Week, Compartment: ask.Compartment, Classification: ask.Classification}
 	out := record.UnitKey{Audience: k.w.hash, Chain: chain, Classification: u.Classification, Compartment: u.Compartment, Issued: k.now(),
 		Key: privateKey(unitSeed(k.role, u)).PublicKey().Bytes(), Party: string(k.role), Week: u.Week}
-	if k.role == seal.Court {
+	if k.role == seal.Court || k.units[u] {
 		out.FindKey = privateKey(findSeed(u)).PublicKey().Bytes()
+	}
+	if k.role == seal.Court {
 		if k.units[u] { // like the real one: complete only when asked again
 			out.SealedFind = must(seal.HandFind(privateKey(unitSeed(seal.Custodian, u)).PublicKey(), u, findSeed(u)))
 		}

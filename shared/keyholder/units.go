@@ -17,8 +17,7 @@ type unitRow struct {
 	Unit    []byte         `json:"unit"` // seal.Unit bytes
 	Page    int            `json:"page"` // ring page of the unit seed
 	Public  record.UnitKey `json:"public"`
-	Find    int            `json:"find,omitzero"` // ring page of the find secret, 0 until it is known
-	FindKey []byte         `json:"findKey,omitempty"`
+	Find    int            `json:"find,omitzero"`    // ring page of the find secret, 0 until it is known
 	Batches int64          `json:"batches,omitzero"` // notes filed
 	Closed  bool           `json:"closed,omitzero"`  // no collector will add to it
 }
@@ -147,7 +146,6 @@ func (k *Keyholder) newUnit(trust Pinned, u seal.Unit) (unitRow, []secret, error
 			return unitRow{}, nil, err
 		}
 		row.Public.FindKey = findKey.PublicKey().Bytes()
-		row.FindKey = row.Public.FindKey
 		kept = append(kept, secret{Name: findName(u), Value: find[:]})
 	}
 	return row, kept, nil
@@ -256,7 +254,8 @@ func (k *Keyholder) keepFind(ctx context.Context, u seal.Unit, row unitRow, peer
 		if err != nil {
 			return err
 		}
-		now.Find, now.FindKey = page, peer.FindKey
+		// In the custodian's signed list the find key says: this keyholder holds the find secret too.
+		now.Find, now.Public.FindKey = page, peer.FindKey
 		return c.put(unitName(u), now)
 	})
 }

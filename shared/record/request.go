@@ -113,7 +113,8 @@ func (s Status) Agrees(other Status) bool {
 }
 
 // UnitKey is a keyholder's public key for a unit. The court's carries the find key too, and the find
-// secret sealed to the custodian's unit key once that is known.
+// secret sealed to the custodian's unit key once that is known. The custodian's carries the find key once it
+// holds the secret: collectors seal only when both name the same.
 type UnitKey struct {
 	Audience       Digest    `json:"aud"`
 	Chain          Digest    `json:"chain"`
