@@ -40,8 +40,20 @@ func (r *Reader) Release(ctx context.Context, request record.Digest) (*Released,
 	return r.release(ctx, g, nil)
 }
 
-// release stops early once it has the wanted recordings; nil wants all.
+// release stops early once it has the wanted recordings; nil wants all. An approval of a moment ago is in the log but not yet
+// under a cosigned checkpoint: then it waits for that, once.
 func (r *Reader) release(ctx context.Context, g *grant, want []record.Reference) (*Released, error) {
+	out, err := r.releaseNow(ctx, g, want)
+	if err == nil || problem.KindOf(err) != problem.Unavailable {
+		return out, err
+	}
+	if asked, waitErr := r.await(ctx, g); waitErr != nil || !asked.Provable {
+		return nil, err
+	}
+	return r.releaseNow(ctx, g, want)
+}
+
+func (r *Reader) releaseNow(ctx context.Context, g *grant, want []record.Reference) (*Released, error) {
 	if !r.now().Before(g.request.Expires) {
 		return nil, problem.New(problem.Gone, "the request has ended; ask again")
 	}
