@@ -3,6 +3,7 @@ package reader
 import (
 	"bytes"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -175,29 +176,43 @@ func TestEveryFlippedByteOfDescriptorsAndSegmentsIsRefused(t *testing.T) {
 	name := filepath.Join(w.mirrorFolder(), "packs", filepath.Base(seal.PackKey(place.Pack)))
 	pack, _ := os.ReadFile(name)
 	area := must(seal.OpenSlot(w.find, place.Pack, 0, pack[:seal.SlotSize])).Area
-	for i := int(place.Offset); i < int(place.Offset+place.Length); i++ {
+	r := w.reader()
+	rec := must(r.unlock(ctx, id.String()))
+	flip := func(i int, try func()) {
 		pack[i] ^= 1 << (i % 8)
 		_ = os.WriteFile(name, pack, 0o600)
+		try()
+		pack[i] ^= 1 << (i % 8)
+	}
+	for i := int(place.Offset); i < int(place.Offset+place.Length); i++ {
+		flip(i, func() {
+			c := must(seal.NewContent(rec.key, rec.ctx, d.Places, r.cfg.Mirror))
+			if _, err := c.WriteTo(io.Discard); problem.KindOf(err) != problem.Invalid {
+				t.Fatalf("segment flip at %d: %v", i, err)
+			}
+		})
+	}
+	flip(int(place.Offset)+7, func() {
 		out := filepath.Join(t.TempDir(), "out")
 		if _, err := w.reader().Open(ctx, id.String(), out, Range{}); problem.KindOf(err) != problem.Invalid {
-			t.Fatalf("segment flip at %d: %v", i, err)
+			t.Fatal(err)
 		}
-		if left, _ := filepath.Glob(filepath.Join(filepath.Dir(out), ".*")); len(left) > 0 {
-			t.Fatal("an unverified file was left")
+		if left, _ := os.ReadDir(filepath.Dir(out)); len(left) > 0 {
+			t.Fatalf("an unverified file was left: %v", left)
 		}
-		if _, err := os.Stat(out); err == nil {
-			t.Fatal("an unverified file stands under its name")
-		}
-		pack[i] ^= 1 << (i % 8)
-	}
+	})
 	for i := int(area.Offset); i < int(area.Offset+area.Length); i++ {
-		pack[i] ^= 1 << (i % 8)
-		_ = os.WriteFile(name, pack, 0o600)
-		if l := w.list(index); l.Complete || len(l.Rows) != 0 || len(l.Warnings) == 0 {
-			t.Fatalf("descriptor flip at %d: %+v", i, l)
-		}
-		pack[i] ^= 1 << (i % 8)
+		flip(i, func() {
+			if l, err := r.openBatch(w.find, w.unit, position{place.Pack, 0}); err == nil {
+				t.Fatalf("descriptor flip at %d: %+v", i, l)
+			}
+		})
 	}
+	flip(int(area.Offset)+7, func() {
+		if l := w.list(index); l.Complete || len(l.Rows) != 0 || len(l.Warnings) == 0 {
+			t.Fatalf("%+v", l)
+		}
+	})
 }
 
 func failure(t *testing.T, err error) *Failure {
@@ -449,7 +464,7 @@ func TestInboxAndDecisions(t *testing.T) {
 	raw := w.court.requests[hash].Statement
 	for i := range raw {
 		w.court.requests[hash].Statement = raw[:i] + string(raw[i]^1) + raw[i+1:]
-		if _, err := r.Inbox(ctx); err == nil {
+		if _, err := r.openAsked(seal.Court, *w.court.requests[hash]); err == nil {
 			t.Fatalf("flip at %d accepted", i)
 		}
 	}
@@ -458,11 +473,11 @@ func TestInboxAndDecisions(t *testing.T) {
 func TestEveryFlippedByteOfALocalFileIsNoticed(t *testing.T) {
 	w, _, _, index, _ := journey(t)
 	g := must(w.reader().load(index))
-	find := w.court.find
+	find, r := w.court.find, w.reader()
 	for name, works := range map[string]func() bool{
-		w.reader().requestPath(index):    func() bool { _, err := w.reader().load(index); return err == nil },
-		w.reader().listingPath(index):    func() bool { _, err := w.reader().loadListing(g); return err == nil },
-		w.reader().positionsPath(w.unit): func() bool { return w.reader().loadPositions(w.unit, find).Scanned > 0 },
+		w.reader().requestPath(index):    func() bool { _, err := r.load(index); return err == nil },
+		w.reader().listingPath(index):    func() bool { _, err := r.loadListing(g); return err == nil },
+		w.reader().positionsPath(w.unit): func() bool { return r.loadPositions(w.unit, find).Scanned > 0 },
 	} {
 		raw, err := os.ReadFile(name)
 		if err != nil || !works() {
@@ -477,5 +492,32 @@ func TestEveryFlippedByteOfALocalFileIsNoticed(t *testing.T) {
 			raw[i] ^= 1 << (i % 8)
 		}
 		_ = os.WriteFile(name, raw, 0o600)
+	}
+}
+
+func TestTheTwinThatChecksSignaturesOnlyTakesAnswersToOtherQuestions(t *testing.T) {
+	w := newWorld(t, small)
+	w.seal(clip{content: []byte("x")})
+	index := w.ask(seal.IndexClass)
+	r, g := w.reader(), must(w.reader().load(index))
+	for name, alter := range map[string]func(*record.Release){
+		"request":  func(x *record.Release) { x.Request[0] ^= 1 },
+		"class":    func(x *record.Release) { x.Class = "content" },
+		"party":    func(x *record.Release) { x.Party = "custodian" },
+		"audience": func(x *record.Release) { x.Audience[0] ^= 1 },
+		"page":     func(x *record.Release) { x.From = 1 },
+	} {
+		w.court.alter = alter
+		raw := must(w.court.Release(ctx, index, 0))
+		var out record.Release
+		if err := r.openPage(seal.Court, g, 0, raw, &out); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+		if _, err := record.Open(raw, record.TypeRelease, w.vault.Trust.Court.Online, &out); err != nil {
+			t.Errorf("%s: the twin noticed: %v", name, err)
+		}
+		if err := r.openPage(seal.Custodian, g, 0, raw, &out); err == nil {
+			t.Errorf("%s: accepted as the custodian's", name)
+		}
 	}
 }

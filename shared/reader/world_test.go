@@ -143,21 +143,27 @@ func (o *office) Release(_ context.Context, hash record.Digest, from int) (strin
 	out := record.Release{Audience: o.w.vault.Fingerprint, Class: r.Class, From: from, Issued: o.w.now, Party: string(o.role), Request: hash}
 	key := must(seal.ParsePublicKey(r.Key))
 	out.Find = must(seal.SealFind(key, o.role, hash, o.w.unit, o.find))
-	var all []record.ReleasedHalf
+	type of struct {
+		note   *seal.Note
+		member seal.Member
+	}
+	var all []of
 	for _, n := range o.notes {
-		secret := must(seal.OpenBatch(o.role, o.key, n.Statement.Batch, n.Statement.Unit, n.Sealed))
 		for _, m := range n.Members {
-			ref := record.Reference{Batch: record.ID(n.Statement.Batch), Recording: record.ID(m.Recording)}
-			if g := (&grant{request: r}); !g.covers(m.Recording, n.Statement.Batch) {
-				continue
+			if g := (&grant{request: r}); g.covers(m.Recording, n.Statement.Batch) {
+				all = append(all, of{n, m})
 			}
-			c := seal.ContextOf(m.Recording, n.Statement.Batch, n.Statement.Unit)
-			half := seal.DeriveHalf(secret, o.role, seal.Class(r.Class), c)
-			all = append(all, record.ReleasedHalf{Batch: ref.Batch, Recording: ref.Recording, Half: must(seal.SealHalf(key, o.role, hash, c, seal.Class(r.Class), half))})
 		}
 	}
 	out.Total = len(all)
-	out.Items = all[from:min(len(all), from+o.pageSize)]
+	for _, one := range all[from:min(len(all), from+o.pageSize)] {
+		st := one.note.Statement
+		secret := must(seal.OpenBatch(o.role, o.key, st.Batch, st.Unit, one.note.Sealed))
+		c := seal.ContextOf(one.member.Recording, st.Batch, st.Unit)
+		half := seal.DeriveHalf(secret, o.role, seal.Class(r.Class), c)
+		out.Items = append(out.Items, record.ReleasedHalf{Batch: record.ID(st.Batch), Recording: record.ID(one.member.Recording),
+			Half: must(seal.SealHalf(key, o.role, hash, c, seal.Class(r.Class), half))})
+	}
 	if o.alter != nil {
 		o.alter(&out)
 	}
