@@ -34,6 +34,14 @@ type Running struct {
 // ServeOptions change the rhythm of a running installation.
 type ServeOptions struct {
 	Sequence time.Duration // how often checkpoints are refreshed; zero: as the template says
+	Objects  Objects       // the vault's object store; nil: the folder vault/objects
+}
+
+// Objects is an object store that gives presigned transfers. The gateway reaches one outside of this process only by
+// the collector's confirmation, not by events.
+type Objects interface {
+	store.Blobs
+	store.Presigner
 }
 
 // Serve starts the witness and the three parties, each with its own listener and stores. Errors: problem.Conflict when another
@@ -130,7 +138,7 @@ func (r *Running) startWitness() error {
 // party is what one party's functions share.
 type party struct {
 	rows  func() (store.Rows, error)
-	blobs func() (*folder.Dir, error)
+	blobs func() (Objects, error)
 	roots func() (keys.Roots, error)
 }
 
@@ -150,7 +158,7 @@ func (r *Running) startParty(name string, options ServeOptions) error {
 		return err
 	}
 	var host *local.Host
-	p, err := r.openStores(name, func(key string, size int64) { _ = host.ObjectCreated(key, size) })
+	p, err := r.openStores(name, options, func(key string, size int64) { _ = host.ObjectCreated(key, size) })
 	if err != nil {
 		return err
 	}
@@ -173,7 +181,9 @@ func (r *Running) startParty(name string, options ServeOptions) error {
 		if err != nil {
 			return err
 		}
-		o.Mounts = map[string]http.Handler{"/objects/": objects.Handler()}
+		if local, ok := objects.(*folder.Dir); ok {
+			o.Mounts = map[string]http.Handler{"/objects/": local.Handler()}
+		}
 	}
 	if host, err = local.New(o); err != nil {
 		return err
@@ -184,7 +194,7 @@ func (r *Running) startParty(name string, options ServeOptions) error {
 }
 
 // openStores opens a party's rows, roots and, for the vault, objects.
-func (r *Running) openStores(name string, created func(string, int64)) (party, error) {
+func (r *Running) openStores(name string, options ServeOptions, created func(string, int64)) (party, error) {
 	f := r.Folder
 	rows, err := sqlite.Open(f.Dir(name, "rows.db"))
 	if err != nil {
@@ -198,12 +208,16 @@ func (r *Running) openStores(name string, created func(string, int64)) (party, e
 	if name != "vault" {
 		return p, nil
 	}
+	if options.Objects != nil {
+		p.blobs = func() (Objects, error) { return options.Objects, nil }
+		return p, nil
+	}
 	objects, err := folder.Open(f.Dir(name, "objects"), folder.Options{Base: f.URL(name) + "/objects/", OnPut: created})
 	if err != nil {
 		return party{}, err
 	}
 	r.closer(objects)
-	p.blobs = func() (*folder.Dir, error) { return objects, nil }
+	p.blobs = func() (Objects, error) { return objects, nil }
 	return p, nil
 }
 
