@@ -2,7 +2,8 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,14 +18,14 @@ import (
 // chain is an order chain as this machine worked it out from its members.
 type chain struct {
 	law.State
-	members  []law.Member
-	authors  []record.KeyID
-	units    []string
-	statuses []record.Status // of court and custodian, signed over fresh nonces
+	members []law.Member
+	authors []record.KeyID
+	units   []string
+	words   []partyAnswer // what each keyholder states
+	checked bool          // every member's signature was verified here
 }
 
-// openMembers reads the members of a chain. Who signed them is not checked here: a reader cannot see judges' enrolments. What
-// binds them is the head's hash, which readChain finds in both keyholders' signed statuses.
+// openMembers reads the members of a chain. Who signed them is verified by checkAuthors, as far as the caller sees judges' enrolments.
 func openMembers(trust record.Digest, raws []string) (c chain, err error) {
 	for _, raw := range raws {
 		st, err := record.Peek(raw)
@@ -44,59 +45,70 @@ func openMembers(trust record.Digest, raws []string) (c chain, err error) {
 	return c, err
 }
 
-// readChain reads a chain and holds it against both keyholders' signed statuses. Errors: problem.Conflict when they differ
-// from each other or from the members; the chain is then what the court shows.
+// readChain reads a chain at both keyholders. Errors: problem.Conflict when they do not hold the same members or state another
+// state than the members give; the chain is then what the court shows.
 func (a *app) readChain(ctx context.Context, f *installation.Folder, signer *record.Signer, hash record.Digest) (chain, error) {
-	shown, err := f.Keyholder("court", signer).Order(ctx, hash)
-	if err != nil {
-		return chain{}, err
-	}
-	c, err := openMembers(f.Config.Trust, shown.Members)
-	if err != nil {
-		return chain{}, err
-	}
-	c.units = shown.Units
-	trust, err := f.Trust()
-	if err != nil {
-		return c, err
-	}
+	var both []wire.Order
 	for _, party := range installation.Keyholders {
-		s, err := a.status(ctx, f.Keyholder(party, signer), trust, f.Config.Trust, party, hash)
+		shown, err := f.Keyholder(party, signer).Order(ctx, hash)
 		if err != nil {
-			return c, err
+			return chain{}, fmt.Errorf("order at the %s: %w", party, err)
 		}
-		c.statuses = append(c.statuses, s)
+		both = append(both, shown)
 	}
-	return c, c.compare(hash)
+	c, err := openMembers(f.Config.Trust, both[0].Members)
+	if err != nil {
+		return chain{}, err
+	}
+	c.units = both[0].Units
+	if err := a.checkAuthors(ctx, f, signer, &c, both[0].Members); err != nil {
+		return chain{}, err
+	}
+	for i, party := range installation.Keyholders {
+		c.words = append(c.words, partyAnswer{Party: party, Answer: both[i].State})
+	}
+	return c, c.compare(hash, both[0], both[1], a.now())
 }
 
-func (c chain) compare(hash record.Digest) error {
-	court, custodian := c.statuses[0], c.statuses[1]
-	if !court.Agrees(custodian) {
-		return problem.New(problem.Conflict, "court and custodian do not hold the same: of this order, of its people, or of what was destroyed; nothing is released until both have admitted the same (arca order admit may be repeated)")
+func (c chain) compare(hash record.Digest, court, custodian wire.Order, now time.Time) error {
+	sorted := func(list []string) []string { return slices.Sorted(slices.Values(list)) }
+	if !slices.Equal(sorted(court.Members), sorted(custodian.Members)) || court.State != custodian.State {
+		return problem.New(problem.Conflict, "court and custodian do not hold the same members of this order; nothing is released until both have admitted them all (arca order admit may be repeated)")
 	}
-	if c.Chain != hash || c.Head != court.Head || c.Word(court.Issued) != court.State || c.Capture != court.Capture || !c.AccessEnd.Equal(court.AccessEnd) {
-		return problem.New(problem.Conflict, "the order's members are not those that both keyholders' statuses name; a member was admitted just now, or somebody altered the list: try again")
+	if c.Chain != hash || c.Word(now) != court.State || !c.AccessEnd.Equal(court.AccessEnd) {
+		return problem.New(problem.Conflict, "the keyholders state another state of the order than its members give; a clock is wrong, or somebody altered the list: try again")
 	}
 	return nil
 }
 
-// status asks a keyholder for its signed status and checks it.
-func (a *app) status(ctx context.Context, k *wire.Keyholder, trust *record.Trust, audience record.Digest, party string, hash record.Digest) (record.Status, error) {
-	var s record.Status
-	var nonce record.ID
-	rand.Read(nonce[:]) // never fails: the runtime stops the process instead
-	raw, err := k.Status(ctx, hash, nonce)
+// checkAuthors verifies the members' signatures by judges of the order's court, as far as the caller sees their enrolments:
+// judges, clerks and auditors see them all, others none.
+func (a *app) checkAuthors(ctx context.Context, f *installation.Folder, signer *record.Signer, c *chain, raws []string) error {
+	people, err := f.Keyholder("court", signer).People(ctx)
 	if err != nil {
-		return s, err
+		return err
 	}
-	if _, err := record.Open(raw, record.TypeStatus, trust.Party(party).Online, &s); err != nil {
-		return s, err
+	judges := map[record.KeyID]record.Enrolment{}
+	for _, p := range people.People {
+		if e, err := f.OpenEnrolment(p.Enrolment); err == nil && e.Of(record.Judge) {
+			judges[e.Key.ID()] = e
+		}
 	}
-	if s.Nonce != nonce || s.Chain != hash || s.Party != party || s.Audience != audience {
-		return s, problem.New(problem.Denied, "the %s keyholder answered with the status of another question; ask again", party)
+	c.checked = true
+	for i, raw := range raws {
+		judge, visible := judges[c.authors[i]]
+		if !visible {
+			c.checked = false
+			continue
+		}
+		if _, err := record.Open(raw, record.TypeOrder, judge.Key, nil); err != nil {
+			return err
+		}
+		if judge.Court != c.members[i].Order.Court {
+			return problem.New(problem.Denied, "a member of the order was signed by a judge of another court")
+		}
 	}
-	return s, nil
+	return nil
 }
 
 // anyChain reads a chain from whichever keyholder has it: enough to sign what names the chain only and must apply at once.

@@ -2,11 +2,182 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
 
+	"arca.example/arca/shared/collector"
 	"arca.example/arca/shared/local/installation"
+	"arca.example/arca/shared/mirror"
+	"arca.example/arca/shared/problem"
+	"arca.example/arca/shared/record"
 )
 
-// runMachines runs the local collector and mirror until ctx ends.
+// Names of the collector's and the mirror's folders within an installation, and of what the command line keeps there.
+const (
+	collectorPlace = "collector"
+	mirrorPlace    = "mirror"
+	receiptsPlace  = "receipts"
+)
+
+// lockPatience is how long a command waits for another process to let go of a spool.
+const lockPatience = 20 * time.Second
+
+// transfers moves packs, which may be large.
+var transfers = &http.Client{Timeout: 10 * time.Minute}
+
+// openCollector opens the spool of a collector of this installation, waiting while another process works in it.
+func (a *app) openCollector(ctx context.Context, f *installation.Folder, place string, patience time.Duration) (*collector.Collector, error) {
+	if err := installation.CheckName(place); err != nil {
+		return nil, err
+	}
+	signer, err := f.Identity(place)
+	if err != nil {
+		return nil, err
+	}
+	trust, err := f.TrustFile()
+	if err != nil {
+		return nil, err
+	}
+	cfg := collector.Config{
+		Folder: f.Dir(place), Signer: signer, Trust: trust, Fingerprint: f.Config.Trust, Vault: f.Vault(signer),
+		Court: f.Keyholder("court", signer), Custodian: f.Keyholder("custodian", signer), HTTP: transfers, Now: a.now,
+	}
+	for end := a.now().Add(patience); ; {
+		c, err := collector.Open(cfg)
+		if problem.KindOf(err) != problem.Unavailable || !a.now().Before(end) {
+			return c, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// openMirror opens a mirror of this installation for reading, and for fetching too if it is to sync.
+func (a *app) openMirror(f *installation.Folder, place string, sync bool) (*mirror.Mirror, error) {
+	if err := installation.CheckName(place); err != nil {
+		return nil, err
+	}
+	trust, err := f.Trust()
+	if err != nil {
+		return nil, err
+	}
+	cfg := mirror.Config{Folder: f.Dir(place), Trust: *trust, Now: a.now}
+	if sync {
+		signer, err := f.Identity(place)
+		if err != nil {
+			return nil, err
+		}
+		cfg.Vault, cfg.HTTP = f.Vault(signer), transfers
+	}
+	return mirror.Open(cfg)
+}
+
+// runMachines runs the local collector and mirror until ctx ends: a pack leaves at every tick, full or not, and the mirror
+// fetches after it. What fails is said once and tried again at the next tick.
 func (a *app) runMachines(ctx context.Context, f *installation.Folder) {
-	<-ctx.Done()
+	tick := time.NewTicker(f.TickEvery)
+	defer tick.Stop()
+	r := receiptFolder{folder: f.Dir(collectorPlace, receiptsPlace)}
+	said := map[string]string{}
+	tell := func(who string, err error) {
+		text := ""
+		if err != nil {
+			text = problem.MessageOf(err)
+		}
+		if said[who] != text && ctx.Err() == nil {
+			said[who] = text
+			if text != "" {
+				fmt.Fprintln(a.err, who+": "+clean(text))
+			}
+		}
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		tell("collector", a.beat(ctx, f, &r))
+		tell("mirror", a.follow(ctx, f))
+	}
+}
+
+// beat is one tick of the local collector. While arca seal holds the spool this tick is left out: what is sealed leaves at the next.
+func (a *app) beat(ctx context.Context, f *installation.Folder, r *receiptFolder) error {
+	c, err := a.openCollector(ctx, f, collectorPlace, f.TickEvery/2)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return errors.Join(c.Tick(ctx), r.write(ctx, c))
+}
+
+// follow fetches what is new, asking again for a moment while the log has yet to prove the newest pack.
+func (a *app) follow(ctx context.Context, f *installation.Folder) error {
+	m, err := a.openMirror(f, mirrorPlace, true)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	for end := a.now().Add(f.TickEvery / 2); ; {
+		got, err := m.Sync(ctx, nil)
+		if err != nil || got.Waiting == "" || !a.now().Before(end) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// receiptFolder is a folder with one receipt for each proven recording, named by the recording's id.
+type receiptFolder struct {
+	folder string
+	from   uint64 // packs before it have given all their receipts
+}
+
+// write writes the receipts that the folder lacks.
+func (r *receiptFolder) write(ctx context.Context, c *collector.Collector) error {
+	waiting, err := c.List(ctx)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(r.folder, 0o700); err != nil {
+		return problem.Wrap(problem.Unavailable, err, "the folder for receipts cannot be made")
+	}
+	next := r.from
+	err = c.Receipts(ctx, r.from, func(got collector.Received) error {
+		next = max(next, got.Pack+1)
+		_, err := r.keep(got.Recording, got.Receipt)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, p := range waiting {
+		next = min(next, p.Pack) // this one's receipts are still to come
+	}
+	r.from = next
+	return nil
+}
+
+// keep writes one receipt, unless it is there.
+func (r *receiptFolder) keep(id record.ID, receipt []byte) (string, error) {
+	path := filepath.Join(r.folder, id.String()+".json")
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return path, problem.Wrap(problem.Unavailable, err, "the folder for receipts cannot be read")
+	}
+	return path, installation.Replace(path, receipt)
 }

@@ -390,7 +390,7 @@ func (a *app) orderShowCommand() *cobra.Command {
 	c := a.command(spec{
 		use: "show [CHAIN]", short: "Show an order's state, window, scope, members and clocks, or list all",
 		long: "Without CHAIN: the orders that concern you, as each keyholder states them. With CHAIN: everything about one, worked out on this\n" +
-			"machine from its members and held against both keyholders' signed statuses.",
+			"machine from its members, which both keyholders must hold alike.",
 		example: "arca order show --as judge\narca order show $CHAIN --as judge",
 		args:    cobra.MaximumNArgs(1),
 		run: func(cmd *cobra.Command, args []string) error {
@@ -420,6 +420,8 @@ type listedOrder struct {
 	PoliceUnit string            `json:"policeUnit"`
 	Capture    record.Window     `json:"capture"`
 	AccessEnd  time.Time         `json:"accessEnd"`
+
+	units []string
 }
 
 // ordersOf lists the chains that both keyholders show to a person.
@@ -439,7 +441,7 @@ func (a *app) ordersOf(ctx context.Context, f *installation.Folder, signer *reco
 					return nil, err
 				}
 				i, place[o.Chain] = len(list), len(list)
-				list = append(list, listedOrder{Chain: o.Chain, State: map[string]string{}, Case: c.Case, PoliceUnit: c.PoliceUnit, Capture: c.Capture, AccessEnd: c.AccessEnd})
+				list = append(list, listedOrder{Chain: o.Chain, State: map[string]string{}, Case: c.Case, PoliceUnit: c.PoliceUnit, Capture: c.Capture, AccessEnd: c.AccessEnd, units: o.Units})
 			}
 			list[i].State[party] = o.State
 		}

@@ -28,6 +28,7 @@ type shownOrder struct {
 	Forked         bool           `json:"forked"`
 	Units          []string       `json:"units"`
 	Members        []shownMember  `json:"members"`
+	Verified       bool           `json:"verified"` // every member's signature was checked here, not only by the keyholders
 	Keyholders     []partyAnswer  `json:"keyholders"`
 	Error          *failure       `json:"error,omitempty"`
 }
@@ -44,20 +45,17 @@ type shownMember struct {
 
 func (a *app) showOrder(ctx context.Context, f *installation.Folder, me actor, hash record.Digest) error {
 	c, err := a.readChain(ctx, f, me.signer, hash)
-	if len(c.statuses) < 2 {
+	if len(c.words) < 2 {
 		return err
 	}
 	out := shownOrder{
 		Chain: hash.String(), State: c.Word(a.now()), Profile: c.Profile, Court: c.Court, Case: c.Case, PoliceUnit: c.PoliceUnit,
 		Classification: c.Classification, Decided: c.Decided, Capture: c.Capture, AccessEnd: c.AccessEnd, Cap: c.Cap,
-		Scope: c.Scope, Reports: c.Reports, Forked: c.Forked, Units: c.units, Error: failed(err),
+		Scope: c.Scope, Reports: c.Reports, Forked: c.Forked, Units: c.units, Keyholders: c.words, Verified: c.checked, Error: failed(err),
 	}
 	for i, m := range c.members {
 		out.Members = append(out.Members, shownMember{Member: m.Hash.String(), Kind: m.Order.Kind, Sequence: m.Order.Sequence,
 			Decided: m.Order.Decided, Until: m.Order.Capture.Until, Reason: m.Order.Reason, SignedBy: c.authors[i].String()})
-	}
-	for _, s := range c.statuses {
-		out.Keyholders = append(out.Keyholders, partyAnswer{Party: s.Party, Answer: s.State})
 	}
 	return a.report(out, err, func(p *page) { out.write(p, a.now()) })
 }
@@ -87,6 +85,9 @@ func (o shownOrder) write(p *page, now time.Time) {
 		rows = append(rows, []string{short(m.Member), string(m.Kind), strconv.Itoa(m.Sequence), when(m.Decided), when(m.Until), short(m.SignedBy), m.Reason})
 	}
 	p.table([]string{"MEMBER", "KIND", "NO", "DECIDED", "UNTIL", "SIGNED BY", "REASON"}, rows)
+	if !o.Verified {
+		p.line("The judges' signatures were checked by the keyholders, not here: you cannot see the judges' enrolments.")
+	}
 	p.line("")
 	p.answers(o.Keyholders)
 }

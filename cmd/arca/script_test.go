@@ -35,6 +35,7 @@ func TestScripts(t *testing.T) {
 			"await": awaitCommand,
 			"ends":  endsWith,
 			"edit":  editFile,
+			"lines": firstLine,
 		},
 	})
 }
@@ -111,4 +112,16 @@ func editFile(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%s does not contain %q", args[0], args[1])
 	}
 	ts.Check(os.WriteFile(path, bytes.Replace(raw, []byte(args[1]), []byte(args[2]), 1), 0o600))
+}
+
+// firstLine sets a variable from the first line of the last command's output: lines NAME
+func firstLine(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: lines NAME")
+	}
+	line, _, _ := strings.Cut(ts.ReadFile("stdout"), "\n")
+	if line == "" {
+		ts.Fatalf("there is no output")
+	}
+	ts.Setenv(args[0], line)
 }

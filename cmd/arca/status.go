@@ -1,13 +1,17 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"arca.example/arca/shared/bundle"
+	"arca.example/arca/shared/collector"
 	"arca.example/arca/shared/ledger"
 	"arca.example/arca/shared/local/installation"
 	"arca.example/arca/shared/problem"
@@ -20,6 +24,7 @@ const soon = 14 * 24 * time.Hour
 type statusAnswer struct {
 	Parties    []partyState     `json:"parties"`
 	Checkpoint *checkpointState `json:"checkpoint,omitempty"`
+	Spool      spoolState       `json:"spool"`
 	Ending     []listedOrder    `json:"ending"` // measure or access ends within 14 days
 	Wrong      []string         `json:"wrong"`
 	Error      *failure         `json:"error,omitempty"`
@@ -31,6 +36,13 @@ type partyState struct {
 	Reachable bool     `json:"reachable"`
 	Ahead     int64    `json:"aheadSeconds"` // of this machine's clock
 	Error     *failure `json:"error,omitempty"`
+}
+
+// spoolState sums up the collector's spool.
+type spoolState struct {
+	Packs      int    `json:"packs"`
+	Recordings int    `json:"recordings"`
+	Waits      string `json:"waits,omitempty"` // what the oldest pack waits for
 }
 
 type checkpointState struct {
@@ -82,6 +94,14 @@ func (a *app) look(ctx context.Context, f *installation.Folder) (out statusAnswe
 		if err != nil {
 			wrong("%s", problem.MessageOf(err))
 		}
+	}
+	waiting, err := collector.Inspect(f.Dir(collectorPlace))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		wrong("spool: %s", problem.MessageOf(err))
+	}
+	for i, p := range waiting {
+		out.Spool.Packs, out.Spool.Recordings = i+1, out.Spool.Recordings+p.Recordings
+		out.Spool.Waits = cmp.Or(out.Spool.Waits, p.Why)
 	}
 	if out.Parties[1].Reachable && out.Parties[2].Reachable {
 		ending, err := a.ending(ctx, f)
@@ -158,6 +178,11 @@ func (s statusAnswer) write(p *page, now time.Time) {
 	p.line("")
 	if c := s.Checkpoint; c != nil {
 		p.line("log: %d entries, cosigned %s ago", c.Size, span(time.Duration(c.Age)*time.Second))
+	}
+	if s.Spool.Packs == 0 {
+		p.line("spool: empty, everything that was sealed is proven")
+	} else {
+		p.line("spool: %d packs with %d recordings not yet proven, waiting for %s", s.Spool.Packs, s.Spool.Recordings, s.Spool.Waits)
 	}
 	for _, o := range s.Ending {
 		p.line("order %s of case %s: measure ends %s, access ends %s", short(o.Chain), o.Case, when(o.Capture.Until), when(o.AccessEnd))

@@ -61,6 +61,12 @@ func (f *Folder) Enrolment(parts ...string) (record.Enrolment, error) {
 	if err := record.Unmarshal(raw, &joint); err != nil {
 		return e, err
 	}
+	return f.OpenEnrolment(joint)
+}
+
+// OpenEnrolment verifies an enrolment under the trust file: by both registrars, or by the court's root for judges and clerks.
+func (f *Folder) OpenEnrolment(joint record.Joint) (record.Enrolment, error) {
+	var e record.Enrolment
 	trust, err := f.Trust()
 	if err != nil {
 		return e, err
@@ -72,8 +78,11 @@ func (f *Folder) Enrolment(parts ...string) (record.Enrolment, error) {
 	if _, err := joint.Open(record.TypeEnrolment, &e, signers...); err != nil {
 		return e, err
 	}
+	if err := e.Validate(); err != nil {
+		return e, err
+	}
 	if e.FromCourtRoot() != (len(joint) == 1) || e.Audience != f.Config.Trust {
-		return e, problem.New(problem.Denied, "the enrolment filed beside this identity was not signed by those who must sign it")
+		return e, problem.New(problem.Denied, "the enrolment was not signed by those who must sign it")
 	}
 	return e, nil
 }

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -221,17 +220,7 @@ func (r *Running) openStores(name string, options ServeOptions, created func(str
 	return p, nil
 }
 
-func (f *Folder) roots(name string) (keys.Roots, error) {
-	text, err := os.ReadFile(f.Dir(name, secretName))
-	if err != nil {
-		return nil, problem.Wrap(problem.Unavailable, err, "the secret of the party's root keys cannot be read")
-	}
-	secret, err := keys.MachineSecret(strings.TrimSpace(string(text)))
-	if err != nil {
-		return nil, err
-	}
-	return keys.OpenFile(f.Dir(name, rootsName), secret)
-}
+func (f *Folder) roots(name string) (keys.Roots, error) { return f.openRoots(name) }
 
 const (
 	rootsName  = "roots.age"

@@ -1,0 +1,226 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/spf13/cobra"
+
+	"arca.example/arca/shared/bundle"
+	"arca.example/arca/shared/ledger"
+	"arca.example/arca/shared/local/installation"
+	"arca.example/arca/shared/problem"
+	"arca.example/arca/shared/record"
+	"arca.example/arca/shared/wire"
+)
+
+// logLine is one act in a keyholder's journal.
+type logLine struct {
+	Keyholder string           `json:"keyholder"`
+	Number    int64            `json:"number"`
+	Time      time.Time        `json:"time"`
+	Act       record.EventKind `json:"act"`
+	By        string           `json:"by,omitempty"`   // key id
+	Name      string           `json:"name,omitempty"` // as enrolled
+	Request   string           `json:"request,omitempty"`
+	Details   map[string]any   `json:"details,omitempty"`
+	Proof     string           `json:"proof"`           // proven, pending, missing
+	Logged    time.Time        `json:"logged,omitzero"` // the witnesses' time
+}
+
+type logAnswer struct {
+	Order string    `json:"order,omitempty"`
+	Acts  []logLine `json:"acts"`
+	Error *failure  `json:"error,omitempty"`
+}
+
+func (a *app) logCommand() *cobra.Command {
+	var order string
+	c := a.command(spec{
+		use: "log", short: "Show who asked, who was refused, and what was released, from both keyholders' journals",
+		long: "For clerks and judges of the order's court, and auditors. Without --order: the general journal, of people and trust. Every act's place\n" +
+			"in its journal and its entry in the witnessed log are verified here; an act that was altered or left out gives exit code 4.",
+		example: "arca log --order $CHAIN --as clara\narca log --as alma",
+		args:    cobra.NoArgs,
+		run: func(cmd *cobra.Command, _ []string) error {
+			f, me, err := a.who()
+			if err != nil {
+				return err
+			}
+			var hash record.Digest
+			if order != "" {
+				if hash, err = a.findChain(cmd.Context(), f, me.signer, order); err != nil {
+					return err
+				}
+			}
+			return a.log(cmd.Context(), f, me, hash)
+		},
+	})
+	c.Flags().StringVar(&order, "order", "", "order chain")
+	_ = c.RegisterFlagCompletionFunc("order", a.completeChains)
+	return c
+}
+
+func (a *app) log(ctx context.Context, f *installation.Folder, me actor, hash record.Digest) error {
+	trust, err := f.Trust()
+	if err != nil {
+		return err
+	}
+	verifier, err := bundle.LogVerifier(trust)
+	if err != nil {
+		return err
+	}
+	var out logAnswer
+	if !hash.IsZero() {
+		out.Order = hash.String()
+	}
+	for _, party := range installation.Keyholders {
+		lines, err := a.journal(ctx, f, f.Keyholder(party, me.signer), party, hash, verifier)
+		out.Acts = append(out.Acts, lines...)
+		if err != nil {
+			return err
+		}
+	}
+	if err := a.nameActs(ctx, f, me, out.Acts); err != nil {
+		return err
+	}
+	slices.SortStableFunc(out.Acts, func(x, y logLine) int {
+		return cmp.Or(x.Time.Compare(y.Time), cmp.Compare(x.Keyholder, y.Keyholder), cmp.Compare(x.Number, y.Number))
+	})
+	if slices.ContainsFunc(out.Acts, func(l logLine) bool { return l.Proof == "missing" }) {
+		err = problem.New(problem.Denied, "acts are missing from the witnessed log; keep this output and tell the auditor")
+	}
+	out.Error = failed(err)
+	return a.report(out, err, out.write)
+}
+
+// journal reads one keyholder's journal of a case and verifies that nothing in it was altered or left out.
+func (a *app) journal(ctx context.Context, f *installation.Folder, k *wire.Keyholder, party string, hash record.Digest, verifier *ledger.Verifier) ([]logLine, error) {
+	broken := func(cause error) error {
+		return problem.Wrap(problem.Denied, cause, "the journal of the %s was altered or has a gap; keep its files and tell the auditor", party)
+	}
+	var lines []logLine
+	var previous record.Digest
+	bar := a.progress("verifying the " + party + "'s journal")
+	defer bar.end()
+	for from := int64(1); ; {
+		page, err := k.Log(ctx, hash, from)
+		if err != nil {
+			return lines, err
+		}
+		for _, logged := range page.Events {
+			var e record.Event
+			if err := record.Unmarshal(logged.Event, &e); err != nil {
+				return lines, broken(err)
+			}
+			if e.Author != party || e.Case != hash || e.Number != from || e.Previous != previous || len(logged.Random) != 32 {
+				return lines, broken(nil)
+			}
+			line, err := a.act(ctx, f, party, e, logged, verifier)
+			if err != nil {
+				return lines, err
+			}
+			lines, previous, from = append(lines, line), record.HashBytes(logged.Event), from+1
+			bar.at(from, from+int64(len(page.Events)))
+		}
+		if len(page.Events) == 0 {
+			return lines, nil
+		}
+	}
+}
+
+// act reads an event and verifies its entry in the log.
+func (a *app) act(ctx context.Context, f *installation.Folder, party string, e record.Event, logged wire.LoggedEvent, verifier *ledger.Verifier) (logLine, error) {
+	line := logLine{Keyholder: party, Number: e.Number, Time: e.Time, Act: e.Kind, Proof: "proven", Details: map[string]any{}}
+	if len(e.Body) > 0 {
+		if err := json.Unmarshal(e.Body, &line.Details); err != nil {
+			return line, problem.Wrap(problem.Denied, err, "an event of the %s's journal is not readable", party)
+		}
+	}
+	text := func(name string) string {
+		s, _ := line.Details[name].(string)
+		return s
+	}
+	line.By, line.Request = text("by"), text("request")
+	switch e.Kind {
+	case record.EventNoted:
+		line.By = text("collector")
+	case record.EventReleased:
+		line.By = text("to")
+	case record.EventEnrolled:
+		line.By = ""
+	}
+	delete(line.Details, "statement") // the signed text itself, which nobody reads in a table
+	entry := ledger.Commit(ledger.Opening{Event: logged.Event, Random: [32]byte(logged.Random)})
+	proof, err := f.Vault(nil).Proof(ctx, entry)
+	switch problem.KindOf(err) {
+	case problem.Conflict:
+		line.Proof = "pending"
+		return line, nil
+	case problem.NotFound:
+		line.Proof = "missing"
+		return line, nil
+	}
+	if err != nil {
+		return line, err
+	}
+	checkpoint, _, err := verifier.VerifyInclusion(entry, proof)
+	line.Logged = checkpoint.Earliest.UTC()
+	return line, err
+}
+
+// nameActs finds the names of those who acted among the enrolments that the caller may see, each verified.
+func (a *app) nameActs(ctx context.Context, f *installation.Folder, me actor, acts []logLine) error {
+	people, err := f.Keyholder("court", me.signer).People(ctx)
+	if err != nil {
+		return err
+	}
+	names := map[string]string{}
+	for _, p := range people.People {
+		if e, err := f.OpenEnrolment(p.Enrolment); err == nil {
+			names[e.Key.ID().String()] = e.Name
+		}
+	}
+	for i := range acts {
+		key := acts[i].By
+		if subject, ok := acts[i].Details["key"].(string); ok && key == "" {
+			key = subject
+		}
+		acts[i].Name = names[key]
+	}
+	return nil
+}
+
+func (out logAnswer) write(p *page) {
+	var rows [][]string
+	for _, l := range out.Acts {
+		rows = append(rows, []string{when(l.Time), l.Keyholder, strconv.FormatInt(l.Number, 10), string(l.Act),
+			cmp.Or(l.Name, short(l.By)), short(l.Request), l.words(), l.Proof})
+	}
+	if len(rows) == 0 {
+		p.line("Nothing is recorded.")
+		return
+	}
+	p.table([]string{"TIME", "KEYHOLDER", "NO", "ACT", "WHO", "REQUEST", "WHAT", "LOG"}, rows)
+}
+
+// words sums up an act's details.
+func (l logLine) words() string {
+	if n, ok := l.Details["items"].(float64); ok {
+		return fmt.Sprintf("%v: %s", l.Details["class"], plural(int(n), "recording"))
+	}
+	for _, name := range []string{"purpose", "reason", "kind", "class"} {
+		if s, _ := l.Details[name].(string); s != "" {
+			if class, _ := l.Details["class"].(string); name == "purpose" && class != "" {
+				return class + ": " + s
+			}
+			return s
+		}
+	}
+	return ""
+}

@@ -1,0 +1,232 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"arca.example/arca/shared/collector"
+	"arca.example/arca/shared/local/installation"
+	"arca.example/arca/shared/mirror"
+	"arca.example/arca/shared/problem"
+)
+
+type spoolAnswer struct {
+	Waiting  []collector.Pending `json:"waiting"`
+	Refusals []collector.Refusal `json:"refusals,omitempty"`
+	Flushed  bool                `json:"flushed"`
+	Tells    string              `json:"tells,omitempty"`
+	Receipts string              `json:"receipts,omitempty"` // folder that was brought up to date
+	Error    *failure            `json:"error,omitempty"`
+}
+
+func (a *app) spoolCommand() *cobra.Command {
+	var place, folder string
+	var flush, refusals bool
+	c := a.command(spec{
+		use: "spool", short: "Show what is not yet proven, and why",
+		long: "Lists the packs that the collector still keeps: a pack leaves the spool only when the collector holds a witnessed proof of it\n" +
+			"and both keyholders' receipts. --refusals also lists what was delivered and not sealed. --receipts brings a folder of receipts\n" +
+			"up to date. --flush sends now: " + flushTells,
+		example: "arca spool\narca spool --flush --refusals --receipts receipts",
+		args:    cobra.NoArgs,
+		run: func(cmd *cobra.Command, _ []string) error {
+			return a.spool(cmd.Context(), place, folder, flush, refusals)
+		},
+	})
+	c.Flags().StringVar(&place, "collector", collectorPlace, "which collector of the installation")
+	c.Flags().StringVar(&folder, "receipts", "", "folder to write missing receipts to")
+	c.Flags().BoolVar(&flush, "flush", false, "send now, outside the schedule")
+	c.Flags().BoolVar(&refusals, "refusals", false, "list what was refused")
+	return c
+}
+
+func (a *app) spool(ctx context.Context, place, folder string, flush, refusals bool) error {
+	f, err := a.folder()
+	if err != nil {
+		return err
+	}
+	if err := installation.CheckName(place); err != nil {
+		return err
+	}
+	var out spoolAnswer
+	if !flush && !refusals && folder == "" {
+		if out.Waiting, err = collector.Inspect(f.Dir(place)); err != nil {
+			return err
+		}
+		return a.show(out, out.write)
+	}
+	c, err := a.openCollector(ctx, f, place, lockPatience)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if flush {
+		if err = c.Flush(ctx); err == nil {
+			out.Flushed, out.Tells = true, flushTells
+		}
+	}
+	if folder != "" && err == nil {
+		r := receiptFolder{folder: folder}
+		err = r.write(ctx, c)
+		out.Receipts = folder
+	}
+	if refusals {
+		list, torn, readErr := c.Refusals()
+		out.Refusals = list
+		if torn > 0 && readErr == nil {
+			readErr = problem.New(problem.Internal, "%d lines of the collector's refusals are damaged", torn)
+		}
+		err = firstOf(err, readErr)
+	}
+	waiting, listErr := c.List(ctx)
+	out.Waiting, err = waiting, firstOf(err, listErr)
+	out.Error = failed(err)
+	return a.report(out, err, out.write)
+}
+
+// firstOf gives the first error that there is.
+func firstOf(errs ...error) error { return cmp.Or(errs...) }
+
+func (out spoolAnswer) write(p *page) {
+	if len(out.Waiting) == 0 {
+		p.line("Nothing waits: everything that was sealed is proven.")
+	} else {
+		var rows [][]string
+		for _, w := range out.Waiting {
+			rows = append(rows, []string{strconv.FormatUint(w.Pack, 10), strconv.Itoa(w.Recordings), w.Stage, w.Why})
+		}
+		p.table([]string{"PACK", "RECORDINGS", "STAGE", "WAITS FOR"}, rows)
+	}
+	if len(out.Refusals) > 0 {
+		p.line("")
+		var rows [][]string
+		for _, r := range out.Refusals {
+			rows = append(rows, []string{when(r.At), r.Chain.Short(), r.Name, r.Reason})
+		}
+		p.table([]string{"REFUSED AT", "ORDER", "NAME", "REASON"}, rows)
+	}
+	if out.Flushed {
+		p.line("")
+		p.line("%s", out.Tells)
+	}
+}
+
+type mirrorAnswer struct {
+	Packs   int    `json:"packs"` // fetched now
+	Bytes   int64  `json:"bytes"`
+	Last    uint64 `json:"last"`
+	Next    uint64 `json:"next"` // lowest number that the vault has never given out
+	Waiting string `json:"waiting,omitempty"`
+	Stale   string `json:"stale,omitempty"`
+}
+
+func (a *app) mirrorCommand() *cobra.Command {
+	var place string
+	c := a.command(spec{
+		use: "mirror", short: "Fetch every new pack, whole and in order, and check it against the witnessed log",
+		long: "Fetches what is new and ends. Every pack is fetched, whole and in number order, so that the vault never learns which one a reader\n" +
+			"needs; each is kept only if its digests are the ones in the log that the witnesses cosigned. arca serve does this at every tick.",
+		example: "arca mirror",
+		args:    cobra.NoArgs,
+		run: func(cmd *cobra.Command, _ []string) error {
+			f, err := a.folder()
+			if err != nil {
+				return err
+			}
+			m, err := a.openMirror(f, place, true)
+			if err != nil {
+				return err
+			}
+			defer m.Close()
+			bar := a.progress("fetching")
+			got, err := m.Sync(cmd.Context(), func(p mirror.Progress) {
+				left := int64(p.Next-min(p.Number+1, p.Next)) * int64(f.Pack.Size)
+				bar.at(p.Bytes, p.Bytes+left)
+			})
+			bar.end()
+			if err != nil {
+				return err
+			}
+			return a.show(mirrorAnswer{got.Packs, got.Bytes, got.Last, got.Next, got.Waiting, got.Stale}, func(p *page) {
+				p.line("%d new packs, %s; the newest is number %d", got.Packs, size(got.Bytes), got.Last)
+				if got.Waiting != "" {
+					p.line("waiting: %s", got.Waiting)
+				}
+				if got.Stale != "" {
+					p.line("stale: %s", got.Stale)
+				}
+			})
+		},
+	})
+	c.Flags().StringVar(&place, "mirror", mirrorPlace, "which mirror of the installation")
+	return c
+}
+
+// auditFinding is one pack that is not the witnessed one.
+type auditFinding struct {
+	Number uint64      `json:"number"`
+	Area   mirror.Area `json:"area"`
+	Reason string      `json:"reason"`
+}
+
+type auditAnswer struct {
+	Packs    int            `json:"packs"`
+	Bytes    int64          `json:"bytes"`
+	Findings []auditFinding `json:"findings"`
+	Error    *failure       `json:"error,omitempty"`
+}
+
+func (a *app) auditCommand() *cobra.Command {
+	var place string
+	packs := a.command(spec{
+		use: "packs", short: "Read every mirrored pack again and hold each byte against the witnessed log",
+		long:    "Reads slot areas, bodies and filler alike, so that a changed byte anywhere is found. Exit code 4 when a pack is not the witnessed one.",
+		example: "arca audit packs",
+		args:    cobra.NoArgs,
+		run:     func(cmd *cobra.Command, _ []string) error { return a.auditPacks(cmd.Context(), place) },
+	})
+	packs.Flags().StringVar(&place, "mirror", mirrorPlace, "which mirror of the installation")
+	return a.group("audit", "Check what is stored against the log", packs)
+}
+
+func (a *app) auditPacks(ctx context.Context, place string) error {
+	f, err := a.folder()
+	if err != nil {
+		return err
+	}
+	m, err := a.openMirror(f, place, false)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	bar := a.progress("reading")
+	got, err := m.Audit(ctx, func(done, total int) {
+		bar.at(int64(done)*int64(f.Pack.Size), int64(total)*int64(f.Pack.Size))
+	})
+	bar.end()
+	if err != nil {
+		return err
+	}
+	out := auditAnswer{Packs: got.Packs, Bytes: got.Bytes}
+	for _, found := range got.Findings {
+		out.Findings = append(out.Findings, auditFinding{found.Number, found.Area, found.Reason})
+	}
+	if len(out.Findings) > 0 {
+		err = problem.New(problem.Denied, "%d packs are not the ones that the log witnesses; keep this mirror as it is and tell the auditor", len(out.Findings))
+	}
+	out.Error = failed(err)
+	return a.report(out, err, func(p *page) {
+		p.line("%d packs, %s read", out.Packs, size(out.Bytes))
+		var rows [][]string
+		for _, found := range out.Findings {
+			rows = append(rows, []string{strconv.FormatUint(found.Number, 10), string(found.Area), found.Reason})
+		}
+		if len(rows) > 0 {
+			p.line("")
+			p.table([]string{"PACK", "WHERE", "WHAT"}, rows)
+		}
+	})
+}

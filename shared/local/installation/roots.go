@@ -1,0 +1,67 @@
+package installation
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"filippo.io/age"
+
+	"arca.example/arca/shared/keys"
+	"arca.example/arca/shared/problem"
+)
+
+// openRoots opens a party's key file.
+func (f *Folder) openRoots(party string) (*keys.File, error) {
+	text, err := os.ReadFile(f.Dir(party, secretName))
+	if err != nil {
+		return nil, problem.Wrap(problem.Unavailable, err, "the secret of the party's root keys cannot be read")
+	}
+	secret, err := keys.MachineSecret(strings.TrimSpace(string(text)))
+	if err != nil {
+		return nil, err
+	}
+	return keys.OpenFile(f.Dir(party, rootsName), secret)
+}
+
+// ExportRoots encrypts a party's root keys to recovery recipients.
+func (f *Folder) ExportRoots(party string, to ...age.Recipient) ([]byte, error) {
+	file, err := f.openRoots(party)
+	if err != nil {
+		return nil, err
+	}
+	return file.Export(to...)
+}
+
+// ImportRoots makes a key file in a folder from what ExportRoots gave, under a new secret.
+func ImportRoots(dir string, exported []byte, ids ...age.Identity) error {
+	text := keys.NewMachineSecret()
+	secret, err := keys.MachineSecret(text)
+	if err != nil {
+		return err
+	}
+	if _, err := keys.ImportFile(filepath.Join(dir, rootsName), secret, exported, ids...); err != nil {
+		return err
+	}
+	return writeNew(filepath.Join(dir, secretName), []byte(text+"\n"))
+}
+
+// Adopt puts a finished folder in a party's place, which must be empty or hold nothing but logs; the logs come along.
+// Commit point: with the rename the party is back.
+func (f *Folder) Adopt(party, dir string) error {
+	place := f.Dir(party)
+	for _, name := range []string{"access.log", "process.log"} {
+		err := os.Rename(filepath.Join(place, name), filepath.Join(dir, name))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return problem.Wrap(problem.Unavailable, err, "the party's logs cannot be moved")
+		}
+	}
+	if err := os.Remove(place); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return problem.Wrap(problem.Conflict, err, "the party's folder still holds files; move it away first")
+	}
+	if err := os.Rename(dir, place); err != nil {
+		return problem.Wrap(problem.Unavailable, err, "the restored folder cannot be put in its place")
+	}
+	return nil
+}
