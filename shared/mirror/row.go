@@ -129,8 +129,23 @@ func (m *Mirror) loadRow(n uint64) (row, error) {
 	if err != nil {
 		return r, failed(err, "read the mirror's index")
 	}
-	if err := record.Unmarshal(raw, &r); err != nil || r.Number != n {
+	if r, err = parseRow(raw, n); err != nil {
 		return r, problem.Wrap(problem.Invalid, err, "%s", problem.MessageOf(damaged))
+	}
+	return r, nil
+}
+
+// parseRow reads the canonical form and nothing else.
+func parseRow(raw []byte, n uint64) (row, error) {
+	var r row
+	if len(raw) > maxRow {
+		return r, problem.New(problem.Invalid, "a row has at most %d bytes", maxRow)
+	}
+	if err := record.Unmarshal(raw, &r); err != nil {
+		return row{}, err
+	}
+	if r.Number != n {
+		return row{}, problem.New(problem.Invalid, "the row is of another pack")
 	}
 	return r, nil
 }

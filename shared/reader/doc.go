@@ -25,6 +25,7 @@
 //	requests/<hash>.json     a request as signed, and the seed of its X-Wing key
 //	decisions/<hash>.json    an approval or denial as signed, before it is sent; hash of the request
 //	cache/listing-<hash>     what List decrypted for a request, sealed under a key derived from the request's seed
+//	cache/orders.json        hashes of the order chains that were listed before
 //	cache/unit-<hash>.json   where a unit's slots were found, authenticated by a key derived from its find secret
 //
 // The seed lies in the clear, protected by the file mode and the disk's encryption

@@ -521,3 +521,25 @@ func TestTheTwinThatChecksSignaturesOnlyTakesAnswersToOtherQuestions(t *testing.
 		}
 	}
 }
+
+func TestOrdersOfBothKeyholdersAreMerged(t *testing.T) {
+	w := newWorld(t, small)
+	first, err := w.reader().Orders(ctx)
+	if err != nil || len(first) != 1 || !first[0].New || first[0].State != "in-force" || first[0].Differs != "" || first[0].Chain != record.Digest(w.unit.Order) {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	again, err := w.reader().Orders(ctx)
+	if err != nil || again[0].New {
+		t.Fatalf("%+v, %v", again, err)
+	}
+	a, b := again[0], again[0]
+	b.State, b.AccessEnd, b.Weeks = "revoked", b.AccessEnd.Add(-time.Hour), []string{"2026-W47"}
+	a.merge(&b)
+	if a.State != "" || !strings.Contains(a.Differs, "revoked") || !a.AccessEnd.Equal(b.AccessEnd) || len(a.Weeks) != 1 {
+		t.Fatalf("%+v", a)
+	}
+	w.order += "x"
+	if _, err := w.reader().Orders(ctx); err == nil {
+		t.Fatal("an order of another name was taken")
+	}
+}
