@@ -171,7 +171,7 @@ func lookMessage(b []byte) Said {
 	if json.Unmarshal(b, &m, json.RejectUnknownMembers(true)) != nil || m.Time.IsZero() || m.Text == "" {
 		return Said{}
 	}
-	return Said{Codec: codecText, End: m.Time, From: m.From, Kind: "message", Language: m.Language, Start: m.Time, To: m.To}
+	return Said{Codec: codecText, From: m.From, Kind: "message", Language: m.Language, Start: m.Time, To: m.To}
 }
 
 const (
