@@ -6,8 +6,8 @@
 // the IAM policies that decide who may call it. Network and service failures
 // are problem.Unavailable; the SDK retries throttling itself.
 //
-// It was built against the documented API and tested against a server in this
-// package's tests that speaks the same protocol and does real AES-GCM. It was
+// It was built against the documented API and tested against a server
+// (kmstest) that speaks the same protocol and does real AES-GCM. It was
 // not run against AWS.
 //
 // The encryption context is
@@ -53,6 +53,7 @@ import (
 	awskms "github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/middleware"
 )
 
 // Config says which keys are roots. Region and Credentials are required;
@@ -64,6 +65,8 @@ type Config struct {
 	HTTP        *http.Client      // nil: the SDK's default
 	Keys        map[string]string // root name → key id or ARN (not an alias: an alias can be moved to another key)
 	Retries     int               // attempts per call, 0: the SDK's default of 3
+
+	APIOptions []func(*middleware.Stack) error // fault injection and recording, in tests
 }
 
 // Roots are the configured keys. Its client is built at the first call, so that
@@ -91,7 +94,7 @@ func New(c Config) (*Roots, error) {
 		}
 		seen[id], names[name] = true, id
 	}
-	options := awskms.Options{Region: c.Region, Credentials: c.Credentials, RetryMaxAttempts: c.Retries}
+	options := awskms.Options{Region: c.Region, Credentials: c.Credentials, RetryMaxAttempts: c.Retries, APIOptions: c.APIOptions}
 	if c.Endpoint != "" {
 		options.BaseEndpoint = aws.String(c.Endpoint)
 	}
