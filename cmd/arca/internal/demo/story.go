@@ -308,11 +308,11 @@ func (s *story) opening(ctx context.Context) error {
 
 func (s *story) stranger(ctx context.Context) error {
 	s.begin("A second investigator, of another unit, is refused")
-	refusal, err := s.refused(ctx, two, 4, "ls", "--order", s.chain, "--purpose", "curiosity")
+	refusal, err := s.refused(ctx, two, 5, "ls", "--order", s.chain, "--purpose", "curiosity")
 	if err != nil {
 		return err
 	}
-	s.saw("refused: %s", refusal)
+	s.saw("refused, without learning that the order exists: %s", refusal)
 	return nil
 }
 
