@@ -22,7 +22,7 @@ type Vault interface {
 	Packs(ctx context.Context, from uint64) (wire.Packs, error)
 	// Download gives the transfer of a whole pack.
 	Download(ctx context.Context, number uint64) (store.Transfer, error)
-	// Proof gives an entry's tlog-proof; problem.Conflict while it is not under a witnessed checkpoint.
+	// Proof gives an entry's tlog-proof; problem.Unavailable or Conflict while it is not under a witnessed checkpoint.
 	Proof(ctx context.Context, entry ledger.Entry) ([]byte, error)
 	// Checkpoint gives the newest cosigned checkpoint.
 	Checkpoint(ctx context.Context) ([]byte, error)

@@ -160,7 +160,7 @@ func (m *Mirror) fetch(ctx context.Context, list []wire.ListedPack, out *Result,
 		case a.err != nil:
 			return false, a.err
 		case a.pending:
-			out.Waiting = problem.MessageOf(problem.New(problem.Unavailable, "pack %d has arrived and its log entry is not yet under a witnessed checkpoint; that takes a minute at most while the witnesses answer", a.row.Number))
+			out.Waiting = problem.MessageOf(problem.New(problem.Unavailable, "pack %d has arrived and its log entry is not yet under a witnessed checkpoint; that takes a minute at most while vault and witnesses answer", a.row.Number))
 			return false, nil
 		}
 		if err := m.commit(a); err != nil {
@@ -188,7 +188,8 @@ func (m *Mirror) arrive(ctx context.Context, p wire.ListedPack, progress func(in
 	}
 	a := arrival{row: row{Event: p.Event, Number: p.Number, Random: p.Random}, path: m.path("incoming", packName(p.Number))}
 	a.row.Proof, err = m.cfg.Vault.Proof(ctx, entry)
-	if problem.KindOf(err) == problem.Conflict && err != nil {
+	// The vault says "unavailable" for an entry that is stored and not yet sequenced or witnessed.
+	if kind := problem.KindOf(err); err != nil && (kind == problem.Unavailable || kind == problem.Conflict) {
 		a.pending = true
 		return a
 	}

@@ -118,13 +118,15 @@ func (a answer) has(want []record.Reference) bool {
 // page gets and verifies one page, waiting while the log is only behind.
 func (r *Reader) page(ctx context.Context, role seal.Role, k Keyholder, g *grant, from int) (record.Release, error) {
 	var out record.Release
-	deadline := time.Now().Add(r.cfg.Patience)
+	deadline := time.Now().Add(r.cfg.Patience / 2)
 	for attempt := 0; ; attempt++ {
 		raw, err := k.Release(ctx, g.hash, from)
 		if err == nil {
 			return out, r.openPage(role, g, from, raw, &out)
 		}
-		if problem.KindOf(err) != problem.Conflict || time.Now().After(deadline) {
+		// "Not yet under a witnessed checkpoint" and "orders changed meanwhile" both come as "try again".
+		kind := problem.KindOf(err)
+		if kind != problem.Conflict && kind != problem.Unavailable || time.Now().After(deadline) {
 			return out, fail(role, err)
 		}
 		if err := pause(ctx, attempt); err != nil {

@@ -208,7 +208,7 @@ func (v *Vault) Proof(_ context.Context, e ledger.Entry) ([]byte, error) {
 	defer v.mu.Unlock()
 	i, ok := v.index[e]
 	if !ok {
-		return nil, problem.New(problem.Conflict, "the entry is pending")
+		return nil, problem.New(problem.Unavailable, "the entry is pending")
 	}
 	path, err := ledger.ProveInclusion(v.tree(), i, ledger.Reader(v.tree(), v.fetch))
 	if err != nil {
@@ -243,7 +243,7 @@ func (v *Vault) Consistency(_ context.Context, from int64) ([]byte, error) {
 func (v *Vault) serve(w http.ResponseWriter, r *http.Request) {
 	answer := func(b []byte, err error) {
 		if err != nil {
-			w.WriteHeader(http.StatusConflict)
+			w.WriteHeader(http.StatusServiceUnavailable)
 			_ = json.NewEncoder(w).Encode(map[string]string{"kind": string(problem.KindOf(err)), "detail": problem.MessageOf(err)})
 			return
 		}
