@@ -120,8 +120,19 @@ func Open(cfg Config) (*Collector, error) {
 	return c, nil
 }
 
-// Close lets go of the folder. Nothing waits to be written.
-func (c *Collector) Close() error { return c.unlock() }
+// Close waits for a Seal under way and lets go of the folder. Nothing waits to be written. The Collector is of no use afterwards.
+func (c *Collector) Close() error {
+	c.sealing.Lock()
+	defer c.sealing.Unlock()
+	for _, b := range c.buffers {
+		freeBuffer(b)
+	}
+	c.buffers = nil
+	if c.broken == nil {
+		c.broken = problem.New(problem.Unavailable, "the collector was closed")
+	}
+	return c.unlock()
+}
 
 // Geometry is the shape of the packs.
 func (c *Collector) Geometry() seal.Geometry { return c.geometry }

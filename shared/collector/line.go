@@ -40,7 +40,7 @@ func (c *Collector) startLine(commit func(*draft)) (*line, error) {
 	l := &line{c: c, free: make(chan *seal.Builder, buffersInFlight), full: make(chan *draft),
 		finished: make(chan *draft), failed: make(chan struct{}), commit: commit}
 	for len(c.buffers) < buffersInFlight {
-		c.buffers = append(c.buffers, make([]byte, c.geometry.Size))
+		c.buffers = append(c.buffers, newBuffer(c.geometry.Size))
 	}
 	for _, buf := range c.buffers {
 		b, err := seal.NewBuilder(c.geometry, buf)

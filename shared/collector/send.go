@@ -429,7 +429,9 @@ func (c *Collector) findEvent(ctx context.Context, e *entry, listed map[uint64][
 			listed[p.Number] = [2][]byte{p.Event, p.Random}
 		}
 		if opening, ok = listed[e.number]; !ok {
-			return problem.New(problem.Unavailable, "the vault confirmed the pack and does not list it; it stays in the spool, tell the vault's operator if this lasts")
+			// A vault that was set back: deposit it again at the next try.
+			lost := c.advance(e, func(p *progress) { p.Uploaded, p.Arrived = false, false })
+			return errors.Join(problem.New(problem.Unavailable, "the vault confirmed the pack and does not list it; it stays in the spool and is sent again, tell the vault's operator if this lasts"), lost)
 		}
 	}
 	event, _, err := bundle.OpenPackEvent(opening[0], opening[1])

@@ -145,13 +145,13 @@ func (c *Collector) recover() error {
 		return err
 	}
 	for _, n := range list {
-		if err := c.finishArchiving(n); err != nil {
-			return err
+		if moved, err := c.finishArchiving(n); err != nil || moved {
+			if err != nil {
+				return err
+			}
+			continue
 		}
 		s, err := c.sidecar(n)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // it was archived just now
-		}
 		if err != nil {
 			return err
 		}
@@ -333,10 +333,10 @@ func (c *Collector) archive(list []*entry) error {
 }
 
 // finishArchiving moves a sidecar whose state is in the archive already.
-func (c *Collector) finishArchiving(n uint64) error {
+func (c *Collector) finishArchiving(n uint64) (moved bool, err error) {
 	if _, err := os.Lstat(c.path(provenFolder, packName(n, "state"))); err != nil {
-		return nil
+		return false, nil
 	}
 	// heads.json was written before the state moved.
-	return c.disk.rename(c.sidePath(n), c.path(provenFolder, packName(n, "json")))
+	return true, c.disk.rename(c.sidePath(n), c.path(provenFolder, packName(n, "json")))
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -550,4 +551,14 @@ func openCollector(tb testing.TB, cfg Config) *Collector {
 	}
 	tb.Cleanup(func() { c.Close() })
 	return c
+}
+
+// memoryFolder is a folder in memory where there is one: crashes are simulated, so there is nothing to wait for a disk for.
+func memoryFolder(tb testing.TB) string {
+	dir, err := os.MkdirTemp("/dev/shm", "arca-test-")
+	if err != nil {
+		return tb.TempDir()
+	}
+	tb.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
 }
