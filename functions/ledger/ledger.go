@@ -4,6 +4,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -112,6 +113,10 @@ func (b book) prove(ctx context.Context, in *entryPath) (*party.Raw, error) {
 		return nil, err
 	}
 	proof, err := log.Proof(ctx, ledger.Entry(d))
+	if errors.Is(err, ledger.ErrUnwitnessed) {
+		// Waiting helps here and does not help when the log is down: callers must be able to tell.
+		return nil, problem.Wrap(problem.Conflict, err, "%s", problem.MessageOf(err))
+	}
 	return text(proof.Marshal(), err)
 }
 

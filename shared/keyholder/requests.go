@@ -365,6 +365,9 @@ func (k *Keyholder) proven(ctx context.Context, verifier *ledger.Verifier, o ope
 		return ledger.Checkpoint{}, err
 	}
 	proof, err := k.log.Proof(ctx, entry)
+	if err != nil && problem.KindOf(err) == problem.Conflict {
+		return ledger.Checkpoint{}, problem.Wrap(problem.Unavailable, err, "the log holds this and will show it in the next witnessed checkpoint; try again in a second")
+	}
 	if err != nil {
 		return ledger.Checkpoint{}, err
 	}
