@@ -1,0 +1,52 @@
+package main
+
+import (
+	"crypto/sha256"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// noise fills b with bytes that no compressor shortens.
+func noise(b []byte, salt byte) {
+	rand.NewChaCha8([32]byte{salt}).Read(b)
+}
+
+// shaRate is what one core hashes per second, the best of five: what disturbs it makes targets easier.
+func shaRate() float64 {
+	data := make([]byte, 64<<20)
+	noise(data, 1)
+	best := 0.0
+	for range 5 {
+		began := time.Now()
+		sha256.Sum256(data)
+		best = max(best, rateOf(int64(len(data)), time.Since(began)))
+	}
+	return best
+}
+
+// diskRate is what the disk takes in files of a pack's size, each synced.
+func (r *run) diskRate() (float64, error) {
+	const pieces = 24
+	data := make([]byte, 16<<20)
+	noise(data, 2)
+	began := time.Now()
+	for range pieces {
+		if err := writeSynced(filepath.Join(r.folder, "disk"), data); err != nil {
+			return 0, err
+		}
+	}
+	rate := rateOf(int64(pieces*len(data)), time.Since(began))
+	return rate, os.Remove(filepath.Join(r.folder, "disk"))
+}
+
+func writeSynced(path string, data []byte) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	return errors.Join(err, f.Sync(), f.Close())
+}
