@@ -127,16 +127,19 @@ func (m *Mirror) checkPage(page wire.Packs, last uint64) ([]wire.ListedPack, err
 type arrival struct {
 	row     row
 	path    string
-	file    *os.File
-	pending bool // its log entry is not yet under a witnessed checkpoint
+	synced  chan error // tells when its bytes are on the disk, and closes the file
+	pending bool       // its log entry is not yet under a witnessed checkpoint
 	err     error
 }
 
-// fetch fetches packs in order. While one is made durable the next is on its way; what the disk and the network
+// ahead is how many packs may be on their way to the disk at once; each is one file of incoming.
+const ahead = 3
+
+// fetch fetches packs in order. While some are made durable the next is on its way; what the disk and the network
 // take is spent at the same time. done is false when the log is behind.
 func (m *Mirror) fetch(ctx context.Context, list []wire.ListedPack, out *Result, progress func(Progress)) (done bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
-	arrivals := make(chan arrival, 1)
+	arrivals := make(chan arrival, ahead-1)
 	defer func() {
 		cancel()
 		for a := range arrivals { // ends when the goroutine below has seen the cancellation
@@ -174,8 +177,8 @@ func (m *Mirror) fetch(ctx context.Context, list []wire.ListedPack, out *Result,
 }
 
 func (a arrival) discard() {
-	if a.file != nil {
-		a.file.Close()
+	if a.synced != nil {
+		<-a.synced
 		os.Remove(a.path)
 	}
 }
@@ -203,7 +206,18 @@ func (m *Mirror) arrive(ctx context.Context, p wire.ListedPack, progress func(in
 	if err := m.link(ctx, under); err != nil {
 		return arrival{err: err}
 	}
-	a.file, a.err = m.download(ctx, p.Number, event, a.path, progress)
+	f, err := m.download(ctx, p.Number, event, a.path, progress)
+	if err != nil {
+		return arrival{err: err}
+	}
+	a.synced = make(chan error, 1)
+	go func() {
+		err := f.Sync()
+		if closing := f.Close(); err == nil {
+			err = closing
+		}
+		a.synced <- err
+	}()
 	return a
 }
 
@@ -258,11 +272,7 @@ func (m *Mirror) get(ctx context.Context, n uint64) (io.ReadCloser, error) {
 
 // commit makes a pack durable and then exists.
 func (m *Mirror) commit(a arrival) error {
-	err := a.file.Sync()
-	if closing := a.file.Close(); err == nil {
-		err = closing
-	}
-	if err != nil {
+	if err := <-a.synced; err != nil {
 		os.Remove(a.path)
 		return failed(err, "store pack "+packName(a.row.Number))
 	}
