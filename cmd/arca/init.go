@@ -15,6 +15,7 @@ import (
 type installationAnswer struct {
 	Addresses map[string]string `json:"addresses"`
 	Folder    string            `json:"folder"`
+	LogKey    string            `json:"logKey"`
 	LogOrigin string            `json:"logOrigin"`
 	PackBytes int               `json:"packBytes"`
 	PackSlots int               `json:"packSlots"`
@@ -22,11 +23,15 @@ type installationAnswer struct {
 	Trust     string            `json:"trust"`
 }
 
-func describe(f *installation.Folder) installationAnswer {
-	return installationAnswer{
-		Addresses: f.Addresses, Folder: f.Path, LogOrigin: f.LogOrigin,
-		PackBytes: f.Pack.Size, PackSlots: f.Pack.Slots, Tick: f.Tick, Trust: f.Config.Trust.String(),
+func describe(f *installation.Folder) (installationAnswer, error) {
+	trust, err := f.Trust()
+	if err != nil {
+		return installationAnswer{}, err
 	}
+	return installationAnswer{
+		Addresses: f.Addresses, Folder: f.Path, LogKey: trust.LogKey, LogOrigin: f.LogOrigin,
+		PackBytes: f.Pack.Size, PackSlots: f.Pack.Slots, Tick: f.Tick, Trust: f.Config.Trust.String(),
+	}, nil
 }
 
 func (a *app) initCommand() *cobra.Command {
@@ -75,7 +80,11 @@ func (a *app) makeInstallation(cmd *cobra.Command, dir string, o installation.Op
 	if err != nil {
 		return err
 	}
-	return a.show(describe(f), func(p *page) {
+	out, err := describe(f)
+	if err != nil {
+		return err
+	}
+	return a.show(out, func(p *page) {
 		p.line("An installation is ready in %s", f.Path)
 		p.line("")
 		p.pairs("trust file", f.Config.Trust.String(), "log", f.LogOrigin, "packs", size(int64(f.Pack.Size))+", one every "+f.Tick)

@@ -121,7 +121,7 @@ func (a *app) journal(ctx context.Context, f *installation.Folder, k *wire.Keyho
 			if e.Author != party || e.Case != hash || e.Number != from || e.Previous != previous || len(logged.Random) != 32 {
 				return lines, broken(nil)
 			}
-			line, err := a.act(ctx, f, party, e, logged, verifier)
+			line, err := a.act(party, e, logged, verifier)
 			if err != nil {
 				return lines, err
 			}
@@ -135,7 +135,7 @@ func (a *app) journal(ctx context.Context, f *installation.Folder, k *wire.Keyho
 }
 
 // act reads an event and verifies its entry in the log.
-func (a *app) act(ctx context.Context, f *installation.Folder, party string, e record.Event, logged wire.LoggedEvent, verifier *ledger.Verifier) (logLine, error) {
+func (a *app) act(party string, e record.Event, logged wire.LoggedEvent, verifier *ledger.Verifier) (logLine, error) {
 	line := logLine{Keyholder: party, Number: e.Number, Time: e.Time, Act: e.Kind, Proof: "proven", Details: map[string]any{}}
 	if len(e.Body) > 0 {
 		if err := json.Unmarshal(e.Body, &line.Details); err != nil {
@@ -157,19 +157,10 @@ func (a *app) act(ctx context.Context, f *installation.Folder, party string, e r
 	}
 	delete(line.Details, "statement") // the signed text itself, which nobody reads in a table
 	entry := ledger.Commit(ledger.Opening{Event: logged.Event, Random: [32]byte(logged.Random)})
-	proof, err := f.Vault(nil).Proof(ctx, entry)
-	switch problem.KindOf(err) {
-	case problem.Conflict:
-		line.Proof = "pending"
-		return line, nil
-	case problem.NotFound:
-		line.Proof = "missing"
+	if line.Proof = logged.State; logged.State != wire.StateProven {
 		return line, nil
 	}
-	if err != nil {
-		return line, err
-	}
-	checkpoint, _, err := verifier.VerifyInclusion(entry, proof)
+	checkpoint, _, err := verifier.VerifyInclusion(entry, logged.Proof)
 	line.Logged = checkpoint.Earliest.UTC()
 	return line, err
 }

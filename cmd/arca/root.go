@@ -122,8 +122,10 @@ the reader's. Everything is asked for, logged under independent witnesses, and c
 
 A first installation of your own:
 
-  arca init box && cd box
-  arca serve`
+    arca init box
+    arca serve --dir box
+
+Examples write $CHAIN, $ID, $REQUEST for ids that earlier commands print.`
 
 // folder opens the installation that --dir, ARCA_DIR or the current folder names.
 func (a *app) folder() (*installation.Folder, error) {

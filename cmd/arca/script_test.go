@@ -11,11 +11,14 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"arca.example/arca/cmd/internal/receipts"
 )
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"arca": func() { os.Exit(runProcess()) },
+		"arca":        func() { os.Exit(runProcess()) },
+		"arca-verify": func() { os.Exit(receipts.Command(os.Args[1:], os.Stdout, os.Stderr)) },
 	})
 }
 
@@ -28,6 +31,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			samples, err := filepath.Abs("../../samples/recordings")
 			env.Setenv("SAMPLES", samples)
+			env.Setenv("NEWLINE", "two\nlines")
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

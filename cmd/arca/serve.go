@@ -45,6 +45,10 @@ func (a *app) serve(ctx context.Context, o installation.ServeOptions, machines b
 	if err != nil {
 		return err
 	}
+	out, err := describe(f)
+	if err != nil {
+		return err
+	}
 	running, err := f.Serve(ctx, o)
 	if err != nil {
 		return err
@@ -56,7 +60,7 @@ func (a *app) serve(ctx context.Context, o installation.ServeOptions, machines b
 			a.runMachines(ctx, f)
 		}
 	}()
-	err = a.show(describe(f), func(p *page) {
+	err = a.show(out, func(p *page) {
 		var rows [][]string
 		for _, party := range []string{"vault", "court", "custodian", "witness"} {
 			rows = append(rows, []string{party, f.URL(party)})

@@ -130,7 +130,11 @@ func (a *app) checkpoint(ctx context.Context, f *installation.Folder) (*checkpoi
 	if err != nil {
 		return nil, err
 	}
-	raw, err := f.Vault(nil).Checkpoint(ctx)
+	mirror, err := f.Identity("mirror")
+	if err != nil {
+		return nil, err
+	}
+	raw, err := f.Vault(mirror).Checkpoint(ctx)
 	if err != nil {
 		return nil, err
 	}

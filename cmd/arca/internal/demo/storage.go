@@ -34,6 +34,9 @@ func (s *story) storage(ctx context.Context) error {
 		size = info.Size()
 	}
 	s.saw("%d packs of exactly %d bytes each", len(packs), size)
+	if err := s.access(); err != nil {
+		return err
+	}
 	return s.canaries(ctx)
 }
 
