@@ -32,7 +32,7 @@ func open(log *slog.Logger) (*edge.Handler, error) {
 	if os.Getenv("AWS_LAMBDA_RUNTIME_API") == "" {
 		return nil, fmt.Errorf("AWS_LAMBDA_RUNTIME_API is not set: this program runs inside Lambda; on one machine use arca serve")
 	}
-	fn, _, err := functions.Open(os.Getenv("_HANDLER"), os.LookupEnv, resources)
+	fn, _, err := functions.Open(os.Getenv("_HANDLER"), os.LookupEnv, services{}.resources)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"time"
 
+	"arca.example/arca/shared/ledger"
 	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/record"
 	"arca.example/arca/shared/seal"
@@ -501,9 +502,50 @@ func (w *World) Journey(n int) {
 	w.Sequence()
 	w.OpenAll(n)
 	w.Verify()
+	w.Repeat()
 	w.look()
 	w.stop()
 	w.Verify()
+}
+
+// Repeat makes every acknowledged call of the journey once more, from functions that remember nothing: each is
+// acknowledged again, and neither journal, log nor list grows by it.
+func (w *World) Repeat() {
+	w.T.Helper()
+	before := w.sizes()
+	w.Restart()
+	for _, name := range castOrder {
+		w.both(func(party string) error { return w.Enrol(party, name) })
+	}
+	first := w.state.First
+	w.must(w.Reserve())
+	if w.state.First != first {
+		w.T.Errorf("the same reservation gives number %d, then %d", first, w.state.First)
+	}
+	w.must(w.Upload())
+	w.must(w.Confirm())
+	w.both(w.Admit)
+	w.both(w.FileNote)
+	for _, class := range []string{"index", "content"} {
+		w.both(func(party string) error { return w.Ask(party, class) })
+	}
+	w.both(func(party string) error { return w.Decide(party, "content") })
+	w.Sequence()
+	if after := w.sizes(); after != before {
+		w.T.Errorf("what was said again was done again: %s, then %s", before, after)
+	}
+}
+
+// sizes counts what a repeated call must not add to.
+func (w *World) sizes() (text string) {
+	w.Sequence()
+	entries := w.logEntries()
+	for _, party := range Keyholders {
+		for _, of := range []record.Digest{{}, w.Chain()} {
+			text += fmt.Sprintf("%s %s: %d events; ", party, of.Short(), len(w.verifyJournal(party, of, entries)))
+		}
+	}
+	return text + fmt.Sprintf("log: %d entries", len(entries))
 }
 
 func (w *World) both(step func(party string) error) {
@@ -539,6 +581,13 @@ func (w *World) look() {
 		}
 	}
 	w.must(w.Try(func() error { _, err := w.Vault("mirror").Consistency(ctx, 1); return err }))
+	// As many as a call takes, and as many numbers as are reserved at once: both must fit DynamoDB's 100 writes.
+	full := make([]ledger.Entry, 100)
+	for i := range full {
+		full[i] = sha256.Sum256(fmt.Appendf(nil, "fictitious entry %d", i))
+	}
+	w.must(w.Try(func() error { return w.Vault("collector").Add(ctx, full...) }))
+	w.must(w.Try(func() error { _, err := w.Vault("collector").Reserve(ctx, nonce("many"), 64); return err }))
 }
 
 // stop suspends the stranger and revokes the order; from then on nothing is released.

@@ -72,6 +72,79 @@ func Check(calls, granted []string) error {
 // Of gives the actions that the role of a function (Handler name) allows,
 // sorted and without repetition.
 func Of(template []byte, handler string) ([]string, error) {
+	granted, err := grants(template, handler)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]bool{}
+	for _, g := range granted {
+		all[g.action] = true
+	}
+	return slices.Sorted(maps.Keys(all)), nil
+}
+
+// OnKeys gives the KMS actions that the role of a function allows, each with
+// the logical name of its key: "kms:Decrypt@RingRoot".
+func OnKeys(template []byte, handler string) ([]string, error) {
+	granted, err := grants(template, handler)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]bool{}
+	for _, g := range granted {
+		if strings.HasPrefix(g.action, "kms:") {
+			all[g.action+"@"+g.resource] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(all)), nil
+}
+
+// ByKeyPolicies gives the same from the keys' side: what the key policies let
+// the role of a function do, whatever the role itself says. KMS demands both.
+func ByKeyPolicies(template []byte, handler string) ([]string, error) {
+	t, err := local.Parse(template)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]bool{}
+	resources, _ := t["Resources"].(map[string]any)
+	for name, r := range resources {
+		if local.Dig(r, "Type") != "AWS::KMS::Key" {
+			continue
+		}
+		statements, _ := local.Dig(r, "Properties", "KeyPolicy", "Statement").([]any)
+		for _, s := range statements {
+			if !slices.ContainsFunc(subs(local.Dig(s, "Condition", "ArnEquals", "aws:PrincipalArn")), func(arn string) bool {
+				return strings.HasSuffix(arn, ":role/arca-${Party}-"+handler)
+			}) {
+				continue
+			}
+			for _, a := range local.Texts(local.Dig(s, "Action")) {
+				all[a+"@"+name] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(all)), nil
+}
+
+// subs gives the texts of one !Sub or of a list of them.
+func subs(v any) (all []string) {
+	list, ok := v.([]any)
+	if !ok {
+		list = []any{v}
+	}
+	for _, item := range list {
+		if x, ok := item.(local.Intrinsic); ok && x.Name == "Sub" {
+			all = append(all, local.Texts(x.Arg)...)
+		}
+	}
+	return all
+}
+
+// grant is one action on one resource, by the resource's logical name.
+type grant struct{ action, resource string }
+
+func grants(template []byte, handler string) ([]grant, error) {
 	t, err := local.Parse(template)
 	if err != nil {
 		return nil, err
@@ -96,8 +169,7 @@ func Of(template []byte, handler string) ([]string, error) {
 	return nil, fmt.Errorf("the template has no function %s", handler)
 }
 
-func actions(policies any) ([]string, error) {
-	all := map[string]bool{}
+func actions(policies any) (all []grant, err error) {
 	list, _ := policies.([]any)
 	for _, policy := range list {
 		statements, _ := local.Dig(policy, "PolicyDocument", "Statement").([]any)
@@ -109,12 +181,23 @@ func actions(policies any) ([]string, error) {
 				if strings.Contains(a, "*") {
 					return nil, fmt.Errorf("the action %s has a wildcard", a)
 				}
-				all[a] = true
+				all = append(all, grant{a, logical(local.Dig(s, "Resource"))})
 			}
 		}
 	}
 	if len(all) == 0 {
 		return nil, errors.New("the role allows nothing that can be read from the template")
 	}
-	return slices.Sorted(maps.Keys(all)), nil
+	return all, nil
+}
+
+// logical is the resource that !GetAtt X.Arn names, or "" for other forms.
+func logical(v any) string {
+	x, ok := v.(local.Intrinsic)
+	pair, _ := x.Arg.([]any)
+	if !ok || x.Name != "GetAtt" || len(pair) != 2 {
+		return ""
+	}
+	name, _ := pair[0].(string)
+	return name
 }

@@ -62,3 +62,52 @@ func TestEveryRoleCanBeReadAndUsesOnlyTheTable(t *testing.T) {
 		t.Error("a function that is not there has rights")
 	}
 }
+
+// KMS asks the role and the key: a right that only one of them gives is none, or is one too many.
+func TestRolesAndKeyPoliciesAgree(t *testing.T) {
+	checked := 0
+	for _, party := range []string{"vault", "court"} {
+		plan, err := local.Load(arca.Template, party, map[string]string{"DomainName": "a.example", "CertificateArn": "arn:x", "Trust": "t", "LogOrigin": "l"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range plan.Functions {
+			byRole, err := OnKeys(arca.Template, f.Name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			byKeys, err := ByKeyPolicies(arca.Template, f.Name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(byRole, byKeys) {
+				t.Errorf("%s: its role allows %v, the keys allow it %v", f.Name, byRole, byKeys)
+			}
+			checked += len(byRole)
+		}
+	}
+	if checked < 10 {
+		t.Errorf("only %d rights on keys were compared", checked)
+	}
+}
+
+func TestOnlyPeopleMakesAKeyholdersKeys(t *testing.T) {
+	for _, name := range []string{"orders", "notes", "units", "requests", "release", "people"} {
+		granted, err := OnKeys(arca.Template, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if may := slices.Contains(granted, "kms:Encrypt@BaseRoot"); may != (name == "people") {
+			t.Errorf("%s may encrypt under the base root: %v", name, may)
+		}
+	}
+}
+
+// The weakened twin: the template as it was when notes could not use the ring root.
+func TestAKeyPolicyThatForgetsAFunctionIsSeen(t *testing.T) {
+	broken := strings.ReplaceAll(string(arca.Template), "role/arca-${Party}-notes\n", "role/arca-${Party}-other\n")
+	byKeys, err := ByKeyPolicies([]byte(broken), "notes")
+	if err != nil || len(byKeys) > 0 {
+		t.Fatalf("%v %v", byKeys, err)
+	}
+}
