@@ -3,6 +3,8 @@ package keyholder
 import (
 	"context"
 
+	"golang.org/x/sync/errgroup"
+
 	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/record"
 	"arca.example/arca/shared/seal"
@@ -178,9 +180,39 @@ func (k *Keyholder) ReadLog(ctx context.Context, who Person, of record.Digest, f
 	if err != nil {
 		return out, err
 	}
-	for _, line := range lines {
-		out.Events = append(out.Events, wire.LoggedEvent{Event: line.Opened, Random: line.Random})
+	out.Events = make([]wire.LoggedEvent, len(lines))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(proofsAtOnce)
+	for i, line := range lines {
+		group.Go(func() (err error) {
+			out.Events[i], err = k.logged(ctx, line)
+			return err
+		})
 	}
 	out.Next += int64(len(lines))
+	return out, group.Wait()
+}
+
+// proofsAtOnce is how many proofs are fetched at a time.
+const proofsAtOnce = 8
+
+// logged fetches the proof of an event's entry. It is handed on unread: the reader verifies it.
+func (k *Keyholder) logged(ctx context.Context, line LogLine) (wire.LoggedEvent, error) {
+	out := wire.LoggedEvent{Event: line.Opened, Random: line.Random, State: wire.StateProven}
+	entry, err := opening{Event: line.Opened, Random: line.Random}.entry()
+	if err != nil {
+		return out, err
+	}
+	out.Proof, err = k.log.Proof(ctx, entry)
+	switch {
+	case err == nil:
+		return out, nil
+	case problem.KindOf(err) == problem.Conflict:
+		out.State = wire.StatePending
+	case problem.KindOf(err) == problem.NotFound:
+		out.State = wire.StateMissing
+	default:
+		return out, err
+	}
 	return out, nil
 }

@@ -162,8 +162,18 @@ type Log struct {
 	Next   int64         `json:"next" doc:"continue from this number"`
 }
 
-// LoggedEvent is an event with the randomness that opens its log entry.
+// LoggedEvent is an event with the randomness that opens its log entry, and the entry's proof, fetched by the keyholder so that
+// whoever reads a journal need not speak to the vault.
 type LoggedEvent struct {
 	Event  []byte `json:"event" doc:"canonical bytes"`
+	Proof  []byte `json:"proof,omitempty" doc:"C2SP tlog-proof of the entry; absent unless state is proven"`
 	Random []byte `json:"random"`
+	State  string `json:"state" enum:"proven,pending,missing" doc:"where the entry is in the log"`
 }
+
+// Where an event's entry is in the log.
+const (
+	StateProven  = "proven"
+	StatePending = "pending" // held, and not yet under a witnessed checkpoint
+	StateMissing = "missing" // the log does not know it
+)
