@@ -168,7 +168,7 @@ func (a *app) completeChains(cmd *cobra.Command, _ []string, _ string) ([]cobra.
 	}
 	var out []cobra.Completion
 	for _, o := range list.Orders {
-		out = append(out, cobra.CompletionWithDesc(short(o.Chain), o.State))
+		out = append(out, cobra.CompletionWithDesc(clean(short(o.Chain)), clean(o.State)))
 	}
 	return out, cobra.ShellCompDirectiveNoFileComp
 }
