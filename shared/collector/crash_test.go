@@ -10,6 +10,7 @@ import (
 
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -28,10 +29,16 @@ var errKilled = errors.New("the process is dead")
 var smallGeometry = seal.Geometry{Size: 1 << 18, Slots: 8}
 
 // mortal stops everything at the k-th step, as kill -9 does: no later write or call happens.
-type mortal struct{ left int }
+type mortal struct{ left atomic.Int64 }
+
+func mortalAt(k int) *mortal {
+	m := &mortal{}
+	m.left.Store(int64(k))
+	return m
+}
 
 func (m *mortal) step(string) error {
-	if m.left--; m.left < 0 {
+	if m.left.Add(-1) < 0 {
 		return errKilled
 	}
 	return nil
@@ -68,7 +75,7 @@ func TestCrashBetweenAnyTwoSteps(t *testing.T) {
 		w := newWorld(smallGeometry)
 		chain := w.order("a", nil)
 		cfg := w.config(memoryFolder(t))
-		cfg.fault = (&mortal{k}).step
+		cfg.fault = mortalAt(k).step
 		var sealed []Sealed
 		c, err := Open(cfg)
 		if err == nil {
@@ -81,8 +88,8 @@ func TestCrashBetweenAnyTwoSteps(t *testing.T) {
 		if k > 2000 {
 			t.Fatal("it never ends")
 		}
-		if k%7 != 0 && testing.Short() {
-			k += 6
+		if testing.Short() {
+			k += 12
 		}
 	}
 }
@@ -151,12 +158,13 @@ func TestFailedButLanded(t *testing.T) {
 			t.Run(fmt.Sprint(name, nth), func(t *testing.T) {
 				w := newWorld(smallGeometry)
 				chain := w.order("a", nil)
-				left := nth
+				var left atomic.Int64
+				left.Store(int64(nth))
 				fail := func(call string) error {
 					if call != name {
 						return nil
 					}
-					if left--; left == -1 {
+					if left.Add(-1) == -1 {
 						return problem.New(problem.Unavailable, "down")
 					}
 					return nil
@@ -323,12 +331,13 @@ func TestKill9Victim(t *testing.T) {
 	if folder == "" {
 		return // only TestKill9 starts it
 	}
-	left := must(strconv.Atoi(os.Getenv("ARCA_KILL_AT")))
+	var left atomic.Int64
+	left.Store(int64(must(strconv.Atoi(os.Getenv("ARCA_KILL_AT")))))
 	w := newWorld(smallGeometry)
 	chain := w.order("a", nil)
 	cfg := w.config(folder)
 	cfg.fault = func(string) error {
-		if left--; left < 0 {
+		if left.Add(-1) < 0 {
 			syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}
 		}
