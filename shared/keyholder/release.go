@@ -11,8 +11,9 @@ import (
 	"arca.example/arca/shared/seal"
 )
 
-// pageItems is how many halves one answer carries; the rest is fetched with From.
-const pageItems = 500
+// pageItems is how many halves one answer carries; the rest is fetched with From. A half takes about 2.3 KB of the signed answer,
+// which as a statement has at most record.MaxBytes.
+const pageItems = 100
 
 // Release hands over this keyholder's halves for a request. It verifies, in this order and each by itself: the caller is the
 // request's author; request and approvals are in the log under a fresh witnessed checkpoint; by the witnesses' time the

@@ -193,6 +193,32 @@ func TestAskIsRefusedFor(t *testing.T) {
 	}
 }
 
+func TestAWholeUnitComesInPagesThatCanBeRead(t *testing.T) {
+	w := newWorld(t).cast()
+	contents := make([]string, 230)
+	b := w.batch(w.admit(w.order()), seal.Statement{}, contents...)
+	raw, _ := w.ask(b, func(r *record.Request) { r.Recordings, r.Class = nil, "index" })
+	hash := w.send(raw)
+	seen := map[record.ID]bool{}
+	for from := 0; len(seen) < len(contents); {
+		answer, err := w.keyholder[seal.Court].Release(t.Context(), w.person(seal.Court, "investigator"), hash, from)
+		must(t, err)
+		var r record.Release
+		_, err = record.Open(answer, record.TypeRelease, w.keyholder[seal.Court].Online(), &r)
+		must(t, err)
+		if r.Total != len(contents) || r.From != from || len(r.Items) == 0 {
+			t.Fatalf("from %d: %d of %d items", from, len(r.Items), r.Total)
+		}
+		for _, item := range r.Items {
+			if seen[item.Recording] {
+				t.Fatal("a recording came twice")
+			}
+			seen[item.Recording] = true
+		}
+		from += len(r.Items)
+	}
+}
+
 func TestReplays(t *testing.T) {
 	w, b := ready(t)
 	nonce := newID()
