@@ -64,10 +64,10 @@ func (a *app) recoveryCommand() *cobra.Command {
 
 // backupAnswer says what a backup or restore holds.
 type backupAnswer struct {
-	Party string   `json:"party"`
-	File  string   `json:"file"`
-	Keys  string   `json:"keys"`
-	Holds []string `json:"holds"`
+	Party   string `json:"party"`
+	File    string `json:"file"`
+	Keys    string `json:"keys"`
+	Entries int    `json:"entries"` // files in both
 }
 
 func (a *app) backupCommand() *cobra.Command {
@@ -118,18 +118,17 @@ func (a *app) backup(ctx context.Context, party, out string, recipients []string
 	}
 	answer := backupAnswer{Party: party, File: out, Keys: out + keysEnding}
 	// Keys first: rows without keys would look like a backup and be none.
-	held, err := writeArchive(answer.Keys, to, func(t *archive) error { return t.addKeys(f, party, to) })
+	inKeys, err := writeArchive(answer.Keys, to, func(t *archive) error { return t.addKeys(f, party, to) })
 	if err != nil {
 		return err
 	}
-	answer.Holds = held
 	bar := a.progress("copying")
-	held, err = writeArchive(out, to, func(t *archive) error { return t.addRows(ctx, f, party, bar) })
+	inRows, err := writeArchive(out, to, func(t *archive) error { return t.addRows(ctx, f, party, bar) })
 	bar.end()
 	if err != nil {
 		return errors.Join(err, os.Remove(answer.Keys))
 	}
-	answer.Holds = append(answer.Holds, held...)
+	answer.Entries = inKeys + inRows
 	return a.show(answer, func(p *page) {
 		p.line("%s is backed up:", party)
 		p.pairs("rows", answer.File, "keys", answer.Keys)
@@ -141,14 +140,14 @@ func (a *app) backup(ctx context.Context, party, out string, recipients []string
 // archive is a tar that is being written.
 type archive struct {
 	*tar.Writer
-	names []string
+	entries int
 }
 
 // writeArchive makes a new file with an encrypted tar; on failure the file is gone.
-func writeArchive(path string, to []age.Recipient, fill func(*archive) error) (names []string, err error) {
+func writeArchive(path string, to []age.Recipient, fill func(*archive) error) (entries int, err error) {
 	file, err := createFile(path)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	defer func() {
 		if err != nil {
@@ -158,16 +157,16 @@ func writeArchive(path string, to []age.Recipient, fill func(*archive) error) (n
 	defer file.Close()
 	sealed, err := age.Encrypt(file, to...)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	t := &archive{Writer: tar.NewWriter(sealed)}
 	if err := fill(t); err != nil {
-		return nil, err
+		return 0, err
 	}
 	if err := errors.Join(t.Close(), sealed.Close(), file.Sync()); err != nil {
-		return nil, problem.Wrap(problem.Unavailable, err, "the backup cannot be written; is the disk full?")
+		return 0, problem.Wrap(problem.Unavailable, err, "the backup cannot be written; is the disk full?")
 	}
-	return t.names, nil
+	return t.entries, nil
 }
 
 func (t *archive) add(name string, length int64, from io.Reader) error {
@@ -177,7 +176,7 @@ func (t *archive) add(name string, length int64, from io.Reader) error {
 	if _, err := io.CopyN(t, from, length); err != nil {
 		return problem.Wrap(problem.Unavailable, err, "the backup cannot be written; is the disk full?")
 	}
-	t.names = append(t.names, name)
+	t.entries++
 	return nil
 }
 

@@ -34,17 +34,22 @@ type logLine struct {
 }
 
 type logAnswer struct {
-	Order string    `json:"order,omitempty"`
-	Acts  []logLine `json:"acts"`
-	Error *failure  `json:"error,omitempty"`
+	Order    string    `json:"order,omitempty"`
+	Acts     []logLine `json:"acts"`
+	Warnings []string  `json:"warnings"`
+	Error    *failure  `json:"error,omitempty"`
 }
+
+// overdue is when an act that a keyholder calls pending should long have been in the witnessed log.
+const overdue = 10 * time.Minute
 
 func (a *app) logCommand() *cobra.Command {
 	var order string
 	c := a.command(spec{
 		use: "log", short: "Show who asked, who was refused, and what was released, from both keyholders' journals",
 		long: "For clerks and judges of the order's court, and auditors. Without --order: the general journal, of people and trust. Every act's place\n" +
-			"in its journal and its entry in the witnessed log are verified here; an act that was altered or left out gives exit code 4.",
+			"in its journal and its entry in the witnessed log are verified here; an act that was altered or left out in between gives exit\n" +
+			"code 4. What only one keyholder has is named, because that is how a journal cut off at its end shows.",
 		example: "arca log --order $CHAIN --as clara\narca log --as alma",
 		args:    cobra.NoArgs,
 		run: func(cmd *cobra.Command, _ []string) error {
@@ -80,7 +85,7 @@ func (a *app) log(ctx context.Context, f *installation.Folder, me actor, hash re
 		out.Order = hash.String()
 	}
 	for _, party := range installation.Keyholders {
-		lines, err := a.journal(ctx, f, f.Keyholder(party, me.signer), party, hash, verifier)
+		lines, err := a.journal(ctx, f.Keyholder(party, me.signer), party, hash, verifier)
 		out.Acts = append(out.Acts, lines...)
 		if err != nil {
 			return err
@@ -92,15 +97,52 @@ func (a *app) log(ctx context.Context, f *installation.Folder, me actor, hash re
 	slices.SortStableFunc(out.Acts, func(x, y logLine) int {
 		return cmp.Or(x.Time.Compare(y.Time), cmp.Compare(x.Keyholder, y.Keyholder), cmp.Compare(x.Number, y.Number))
 	})
-	if slices.ContainsFunc(out.Acts, func(l logLine) bool { return l.Proof == "missing" }) {
-		err = problem.New(problem.Denied, "acts are missing from the witnessed log; keep this output and tell the auditor")
-	}
+	out.Warnings = differences(out.Acts)
+	err = a.doubt(out.Acts)
 	out.Error = failed(err)
 	return a.report(out, err, out.write)
 }
 
+// doubt says why a journal cannot be relied on although nothing in it was altered.
+func (a *app) doubt(acts []logLine) error {
+	for _, l := range acts {
+		switch {
+		case l.Proof == wire.StateMissing:
+			return problem.New(problem.Denied, "acts are missing from the witnessed log; keep this output and tell the auditor")
+		case l.Proof == wire.StatePending && a.now().Sub(l.Time) > overdue:
+			return problem.New(problem.Unavailable, "acts of more than ten minutes ago are not in the witnessed log yet; see arca status, and tell the auditor if it stays so")
+		}
+	}
+	return nil
+}
+
+// differences names requests and decisions that only one keyholder has: both are sent every one of them.
+func differences(acts []logLine) []string {
+	held := map[string][]string{}
+	var order []string
+	for _, l := range acts {
+		if l.Act != record.EventAsked && l.Act != record.EventApproved && l.Act != record.EventDenied {
+			continue
+		}
+		what := fmt.Sprintf("request %s, %s by %s", short(l.Request), l.Act, cmp.Or(l.Name, short(l.By)))
+		if held[what] == nil {
+			order = append(order, what)
+		}
+		if !slices.Contains(held[what], l.Keyholder) {
+			held[what] = append(held[what], l.Keyholder)
+		}
+	}
+	var list []string
+	for _, what := range order {
+		if len(held[what]) == 1 {
+			list = append(list, what+": only the "+held[what][0]+" has it")
+		}
+	}
+	return list
+}
+
 // journal reads one keyholder's journal of a case and verifies that nothing in it was altered or left out.
-func (a *app) journal(ctx context.Context, f *installation.Folder, k *wire.Keyholder, party string, hash record.Digest, verifier *ledger.Verifier) ([]logLine, error) {
+func (a *app) journal(ctx context.Context, k *wire.Keyholder, party string, hash record.Digest, verifier *ledger.Verifier) ([]logLine, error) {
 	broken := func(cause error) error {
 		return problem.Wrap(problem.Denied, cause, "the journal of the %s was altered or has a gap; keep its files and tell the auditor", party)
 	}
@@ -157,8 +199,12 @@ func (a *app) act(party string, e record.Event, logged wire.LoggedEvent, verifie
 	}
 	delete(line.Details, "statement") // the signed text itself, which nobody reads in a table
 	entry := ledger.Commit(ledger.Opening{Event: logged.Event, Random: [32]byte(logged.Random)})
-	if line.Proof = logged.State; logged.State != wire.StateProven {
+	switch line.Proof = logged.State; logged.State {
+	case wire.StatePending, wire.StateMissing:
 		return line, nil
+	case wire.StateProven:
+	default:
+		return line, problem.New(problem.Unavailable, "the %s's answer is not what this version understands; update arca", party)
 	}
 	checkpoint, _, err := verifier.VerifyInclusion(entry, logged.Proof)
 	line.Logged = checkpoint.Earliest.UTC()
@@ -198,6 +244,9 @@ func (out logAnswer) write(p *page) {
 		return
 	}
 	p.table([]string{"TIME", "KEYHOLDER", "NO", "ACT", "WHO", "REQUEST", "WHAT", "LOG"}, rows)
+	for _, w := range out.Warnings {
+		p.line("warning: %s", w)
+	}
 }
 
 // words sums up an act's details.

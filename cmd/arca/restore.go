@@ -73,17 +73,17 @@ func (a *app) restore(party, rows, keysFile, identity string) error {
 	}
 	defer os.RemoveAll(dir) // empty-handed after the rename
 	answer := backupAnswer{Party: party, File: rows, Keys: keysFile}
+	held := map[string]bool{}
 	for _, from := range []struct {
 		path    string
 		entries func(string) bool
 	}{{keysFile, isKeyEntry}, {rows, isRowsEntry}} {
-		held, err := unpack(from.path, dir, ids, from.entries)
-		if err != nil {
+		if err := unpack(from.path, dir, ids, from.entries, held); err != nil {
 			return err
 		}
-		answer.Holds = append(answer.Holds, held...)
 	}
-	if err := settle(f, party, dir, answer.Holds, ids); err != nil {
+	answer.Entries = len(held)
+	if err := settle(f, party, dir, held, ids); err != nil {
 		return err
 	}
 	return a.show(answer, func(p *page) { p.line("%s is restored. Start it with: arca serve", party) })
@@ -99,13 +99,14 @@ func isRowsEntry(name string) bool {
 }
 
 // unpack decrypts an archive into a folder. Every name in it must be one that a backup has: an archive chooses no path.
-func unpack(from, dir string, ids []age.Identity, known func(string) bool) (names []string, err error) {
+// held is what was unpacked so far.
+func unpack(from, dir string, ids []age.Identity, known func(string) bool, held map[string]bool) error {
 	file, err := os.Open(from)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, problem.Wrap(problem.NotFound, err, "there is no such backup: %s", from)
+		return problem.Wrap(problem.NotFound, err, "there is no such backup: %s", from)
 	}
 	if err != nil {
-		return nil, problem.Wrap(problem.Unavailable, err, "the backup cannot be read: %s", from)
+		return problem.Wrap(problem.Unavailable, err, "the backup cannot be read: %s", from)
 	}
 	defer file.Close()
 	damaged := func(cause error) error {
@@ -113,26 +114,26 @@ func unpack(from, dir string, ids []age.Identity, known func(string) bool) (name
 	}
 	plain, err := age.Decrypt(file, ids...)
 	if err != nil {
-		return nil, damaged(err)
+		return damaged(err)
 	}
 	for t := tar.NewReader(plain); ; {
 		h, err := t.Next()
 		if err == io.EOF {
 			break
 		}
-		if err != nil || !known(h.Name) || h.Typeflag != tar.TypeReg || slices.Contains(names, h.Name) {
-			return names, damaged(err)
+		if err != nil || !known(h.Name) || h.Typeflag != tar.TypeReg || held[h.Name] {
+			return damaged(err)
 		}
 		if err := unpackOne(filepath.Join(dir, filepath.FromSlash(h.Name)), t); err != nil {
-			return names, damaged(err)
+			return damaged(err)
 		}
-		names = append(names, h.Name)
+		held[h.Name] = true
 	}
 	// What follows the tar must be authenticated too: a cut-off file has no final chunk.
 	if _, err := io.Copy(io.Discard, plain); err != nil {
-		return names, damaged(err)
+		return damaged(err)
 	}
-	return names, nil
+	return nil
 }
 
 func unpackOne(path string, from io.Reader) error {
@@ -148,7 +149,7 @@ func unpackOne(path string, from io.Reader) error {
 }
 
 // settle makes the party's key file from the recovered roots and moves the folder to its place.
-func settle(f *installation.Folder, party, dir string, held []string, ids []age.Identity) error {
+func settle(f *installation.Folder, party, dir string, held map[string]bool, ids []age.Identity) error {
 	need := []string{rowsEntry, rootsEntry}
 	if party != "vault" {
 		for _, o := range offices {
@@ -156,7 +157,7 @@ func settle(f *installation.Folder, party, dir string, held []string, ids []age.
 		}
 	}
 	for _, name := range need {
-		if !slices.Contains(held, name) {
+		if !held[name] {
 			return problem.New(problem.Invalid, "the backup is of another party: it lacks %s", name)
 		}
 	}
