@@ -2,6 +2,7 @@ package lint
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"os"
 	"os/exec"
@@ -80,9 +81,42 @@ func TestOtherLinters(t *testing.T) {
 	}
 	validate(t, root)
 	if path, err := exec.LookPath("cfn-lint"); err != nil {
-		t.Log("SKIPPED: cfn-lint is not installed; the template was not held against it")
+		skipped(t, "cfn-lint: it is not installed; the template was not held against it")
 	} else if out, err := exec.Command(path, filepath.Join(root, "template.yaml")).CombinedOutput(); err != nil {
 		t.Errorf("cfn-lint: %v\n%s", err, out)
+	}
+}
+
+// skipped writes a loud line, also into the file that ARCA_SKIPPED names. A missing linter is a line and never a failure:
+// the rules of this package have run.
+func skipped(t *testing.T, what string) {
+	t.Helper()
+	line := "SKIPPED linter: " + what + "\n"
+	fmt.Fprint(os.Stderr, line)
+	path := os.Getenv("ARCA_SKIPPED")
+	if path == "" {
+		return
+	}
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteString(line); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSkippedLintersAreListed(t *testing.T) {
+	list := filepath.Join(t.TempDir(), "skipped")
+	t.Setenv("ARCA_SKIPPED", list)
+	t.Setenv("PATH", t.TempDir()) // nothing is installed there
+	t.Run("linters", TestOtherLinters)
+	raw, err := os.ReadFile(list)
+	for _, name := range []string{"SKIPPED linter: cfn-lint: ", "SKIPPED linter: @aws/cloudformation-validate: "} {
+		if err != nil || strings.Count(string(raw), name) != 1 {
+			t.Errorf("the list holds %q, want %q: %v", raw, name, err)
+		}
 	}
 }
 
@@ -95,7 +129,7 @@ func validate(t *testing.T, root string) {
 	modules := filepath.Join(root, ".tools", "node_modules")
 	node, err := exec.LookPath("node")
 	if _, absent := os.Stat(filepath.Join(modules, "@aws", "cloudformation-validate")); err != nil || absent != nil {
-		t.Log("SKIPPED: @aws/cloudformation-validate is not installed; make tools installs it")
+		skipped(t, "@aws/cloudformation-validate: it or node is not there; run tools/install")
 		return
 	}
 	out, err := exec.Command(node, filepath.Join(root, "tools", "template", "validate.mjs"), modules, filepath.Join(root, "template.yaml")).CombinedOutput()
