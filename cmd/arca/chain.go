@@ -48,13 +48,9 @@ func openMembers(trust record.Digest, raws []string) (c chain, err error) {
 // readChain reads a chain at both keyholders. Errors: problem.Conflict when they do not hold the same members or state another
 // state than the members give; the chain is then what the court shows.
 func (a *app) readChain(ctx context.Context, f *installation.Folder, signer *record.Signer, hash record.Digest) (chain, error) {
-	var both []wire.Order
-	for _, party := range installation.Keyholders {
-		shown, err := f.Keyholder(party, signer).Order(ctx, hash)
-		if err != nil {
-			return chain{}, fmt.Errorf("order at the %s: %w", party, err)
-		}
-		both = append(both, shown)
+	both, err := askBoth(ctx, f, signer, hash)
+	if err != nil {
+		return chain{}, err
 	}
 	c, err := openMembers(f.Config.Trust, both[0].Members)
 	if err != nil {
@@ -68,6 +64,26 @@ func (a *app) readChain(ctx context.Context, f *installation.Folder, signer *rec
 		c.words = append(c.words, partyAnswer{Party: party, Answer: both[i].State})
 	}
 	return c, c.compare(hash, both[0], both[1], a.now())
+}
+
+// askBoth reads a chain at court and custodian. Errors: problem.Conflict when only one of them has it.
+func askBoth(ctx context.Context, f *installation.Folder, signer *record.Signer, hash record.Digest) (both []wire.Order, err error) {
+	var absent error
+	for _, party := range installation.Keyholders {
+		shown, err := f.Keyholder(party, signer).Order(ctx, hash)
+		switch {
+		case err == nil:
+			both = append(both, shown)
+		case problem.KindOf(err) == problem.NotFound:
+			absent = err
+		default:
+			return nil, fmt.Errorf("order at the %s: %w", party, err)
+		}
+	}
+	if absent != nil && len(both) == 1 {
+		return nil, problem.Wrap(problem.Conflict, absent, "only one keyholder has admitted this order, so nothing is released under it; send it to both again with: arca order admit FILE")
+	}
+	return both, absent
 }
 
 func (c chain) compare(hash record.Digest, court, custodian wire.Order, now time.Time) error {
