@@ -1,4 +1,5 @@
-// Package notes files collectors' batch notes at a keyholder and answers with receipts.
+// Package notes files collectors' batch notes at a keyholder and answers with
+// receipts, and journals what collectors refused to seal.
 package notes
 
 import (
@@ -31,6 +32,14 @@ func New(env edge.Env) (*edge.Function, error) {
 				}
 				receipt, err := k.FileNote(ctx, who, in.RawBody)
 				return party.JSON(wire.Signed{Statement: receipt}, err)
+			})
+		huma.Register(api, party.Op("file-refusal", http.MethodPost, "/v1/refusals", "Report something that was delivered and not sealed"),
+			func(ctx context.Context, in *party.Statement) (*party.Answer[wire.Accepted], error) {
+				k, err := open(ctx)
+				if err != nil {
+					return nil, err
+				}
+				return party.Accepted(k.FileRefusal(ctx, string(in.RawBody)))
 			})
 	}}, nil
 }

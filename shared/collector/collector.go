@@ -32,6 +32,7 @@ type Keyholder interface {
 	Status(ctx context.Context, chain record.Digest, nonce record.ID) (string, error)
 	Unit(ctx context.Context, ask wire.UnitAsk) (string, error)
 	FileNote(ctx context.Context, note []byte) (string, error)
+	FileRefusal(ctx context.Context, statement string) error
 	People(ctx context.Context) (wire.People, error)
 }
 

@@ -221,11 +221,14 @@ func (f *filler) segment(enc *seal.Encryptor, places seal.Places, plain []byte, 
 			places = places.Add(run)
 		}
 	}
-	if f.progress != nil && err == nil {
-		f.done += int64(len(plain))
+	if err != nil {
+		return places, err
+	}
+	f.done += int64(len(plain)) // begin reserves numbers for what is left
+	if f.progress != nil {
 		f.progress(f.done, max(f.total, f.done))
 	}
-	return places, err
+	return places, nil
 }
 
 // describe ends the recording: from here on its batch ends in this pack.

@@ -21,6 +21,7 @@ import (
 
 const (
 	uploadsAtOnce = 4                // packs on their way to the object store at a time
+	notesAtOnce   = 8                // notes of one pack on their way to one keyholder
 	proofWait     = 20 * time.Second // how long Flush waits for the log
 )
 
@@ -36,7 +37,7 @@ func (c *Collector) Flush(ctx context.Context) error {
 		dummies = c.fillUnused(ctx)
 		c.sealing.Unlock()
 	}
-	return errors.Join(c.send(ctx, c.cfg.Now().Add(proofWait)), dummies)
+	return errors.Join(c.send(ctx, c.cfg.Now().Add(proofWait)), dummies, c.reportRefusals(ctx))
 }
 
 // Tick is one beat of the constant schedule: every final pack leaves, or a dummy if there is none. It does not
@@ -48,7 +49,7 @@ func (c *Collector) Tick(ctx context.Context) error {
 	if !slices.ContainsFunc(c.waiting(), func(e *entry) bool { return !e.at.Arrived }) {
 		dummy = c.tickDummy(ctx)
 	}
-	return errors.Join(c.send(ctx, time.Time{}), dummy)
+	return errors.Join(c.send(ctx, time.Time{}), dummy, c.reportRefusals(ctx))
 }
 
 // fillUnused makes a dummy of every reserved number that has no pack.
@@ -270,24 +271,43 @@ func (c *Collector) noteEntry(ctx context.Context, role seal.Role, e *entry, blo
 	if err != nil {
 		return err
 	}
-	var first error
 	filed := slices.Clone(receipts)
-	for i, line := range side.Batches {
-		if filed[i] != "" || blocked[e.units[i]] {
-			continue
-		}
-		if filed[i], err = c.fileNote(ctx, role, line); err != nil {
-			filed[i], blocked[e.units[i]] = "", true
-			if first == nil {
-				first = err
-			}
-		}
-	}
+	first := c.noteBatches(ctx, role, e, side, filed, blocked)
 	if slices.Equal(filed, receipts) {
 		return first
 	}
 	err = c.advance(e, func(p *progress) { *p.receipts(role) = filed })
 	return errors.Join(first, err)
+}
+
+// noteBatches files the notes of a pack's batches that have no receipt yet: those of one unit in their order, those of
+// different units side by side, because their order means nothing to a keyholder.
+func (c *Collector) noteBatches(ctx context.Context, role seal.Role, e *entry, side sidecar, filed []string, blocked map[seal.Unit]bool) error {
+	ofUnit := map[seal.Unit][]int{}
+	for i, u := range e.units {
+		if filed[i] == "" && !blocked[u] {
+			ofUnit[u] = append(ofUnit[u], i)
+		}
+	}
+	var mu sync.Mutex // guards blocked; every goroutine has its own places in filed
+	var group errgroup.Group
+	group.SetLimit(notesAtOnce)
+	for u, batches := range ofUnit {
+		group.Go(func() error {
+			for _, i := range batches {
+				receipt, err := c.fileNote(ctx, role, side.Batches[i])
+				if err != nil {
+					mu.Lock()
+					defer mu.Unlock()
+					blocked[u] = true
+					return err
+				}
+				filed[i] = receipt
+			}
+			return nil
+		})
+	}
+	return group.Wait()
 }
 
 // fileNote files one note and verifies the receipt.

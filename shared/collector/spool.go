@@ -23,6 +23,7 @@ const (
 	numbersFile  = "numbers.json"
 	headsFile    = "heads.json"
 	refusalsFile = "refusals.jsonl"
+	reportedFile = "refusals.reported" // how many of them both keyholders have
 )
 
 // sidecar is what the collector knows of a pack that it made. It is written once.

@@ -130,6 +130,8 @@ type fakeKeyholder struct {
 	fail   func(call string) error // nil: nothing fails
 	skew   time.Duration
 	filed  int
+
+	refusals map[record.Digest]bool // statements, by hash
 }
 
 func newFakeKeyholder(w *world, role seal.Role) *fakeKeyholder {
@@ -202,6 +204,19 @@ func (k *fakeKeyholder) Unit(ctx context.Context, ask wire.UnitAsk) (string, err
 	}
 	k.units[u] = true
 	return record.Sign(k.signer(), record.TypeUnitKey, k.now(), out)
+}
+
+func (k *fakeKeyholder) FileRefusal(ctx context.Context, statement string) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err := k.failing("refusal"); err != nil {
+		return err
+	}
+	if k.refusals == nil {
+		k.refusals = map[record.Digest]bool{}
+	}
+	k.refusals[record.HashStatement(statement)] = true
+	return nil
 }
 
 func (k *fakeKeyholder) FileNote(ctx context.Context, raw []byte) (string, error) {

@@ -140,7 +140,7 @@ func (k *Keyholder) show(ctx context.Context, asked Asked, provable bool) (wire.
 	return out, err
 }
 
-// PeopleFor lists enrolments for a person: everybody sees the collectors, whose signatures they check; the
+// PeopleFor lists enrolments for a person: everybody sees collectors and judges, whose signatures they check; the
 // court's people, registrars' offices and auditors see all.
 func (k *Keyholder) PeopleFor(ctx context.Context, who Person) ([]wire.EnrolledPerson, error) {
 	people, err := k.People(ctx)
@@ -151,7 +151,7 @@ func (k *Keyholder) PeopleFor(ctx context.Context, who Person) ([]wire.EnrolledP
 	all := e.Of(record.Judge) || e.Of(record.Clerk) || e.Of(record.Auditor) || e.Of(record.Registrar) || e.Of(record.Custodian)
 	list := []wire.EnrolledPerson{}
 	for _, p := range people {
-		if !all && !p.Enrolment.Of(record.Collector) && p.ID != who.ID {
+		if !all && !p.Enrolment.Of(record.Collector) && !p.Enrolment.Of(record.Judge) && p.ID != who.ID {
 			continue
 		}
 		list = append(list, wire.EnrolledPerson{Enrolment: p.Joint, Key: p.ID.String(), Suspended: p.Suspended})

@@ -2,6 +2,7 @@ package keyholder
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -47,6 +48,44 @@ func (k *Keyholder) FileNote(ctx context.Context, collector Person, raw []byte) 
 	return record.Sign(k.signer, record.TypeReceipt, k.now(), record.Receipt{
 		Audience: trust.Hash, Batch: record.ID(st.Batch), Issued: k.now(), Party: string(k.cfg.Party), Statement: hash,
 	})
+}
+
+// FileRefusal journals a collector's report that something outside the order was delivered and not sealed. Filing it again changes nothing.
+func (k *Keyholder) FileRefusal(ctx context.Context, raw string) error {
+	trust, err := k.Trust(ctx)
+	if err != nil {
+		return err
+	}
+	var r record.Refusal
+	st, author, err := k.openSigned(ctx, trust, raw, record.TypeRefusal, &r)
+	if err != nil {
+		return err
+	}
+	if !author.Enrolment.Of(record.Collector) {
+		return problem.New(problem.Denied, "only an enrolled collector reports what it refused")
+	}
+	if err := errors.Join(trust.addressed(r.Audience), record.CheckText(r.Reason)); err != nil {
+		return err
+	}
+	if _, err := k.chain(ctx, r.Chain); err != nil {
+		return err
+	}
+	err = k.act(ctx, func(c *change) error {
+		name := nonceName(author.ID, r.Nonce)
+		var before record.Digest
+		if found, err := c.load(name, &before); err != nil || found {
+			return err
+		}
+		if err := c.put(name, st.Hash); err != nil {
+			return err
+		}
+		_, err := c.journal(r.Chain, record.EventRefused, map[string]any{"by": author.ID, "reason": r.Reason, "statement": raw})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return k.post(ctx, r.Chain)
 }
 
 func (k *Keyholder) checkNote(ctx context.Context, collector Person, raw []byte) (*seal.Note, error) {

@@ -137,6 +137,17 @@ type Receipt struct {
 	Statement Digest    `json:"statement"` // SHA-256 of the signed batch statement
 }
 
+// Refusal is a collector's word that something was delivered which the order does not cover, and was not sealed. It names the
+// order and the reason, not the identifier: what the order does not cover is kept nowhere. Statement of TypeRefusal. Issued and Nonce
+// are fixed by the refusal, so that reporting it again is the same statement.
+type Refusal struct {
+	Audience Digest    `json:"aud"`
+	Chain    Digest    `json:"chain"`
+	Issued   time.Time `json:"iat"`
+	Nonce    ID        `json:"nonce"`
+	Reason   string    `json:"reason"`
+}
+
 // Release is a keyholder's signed answer to a request. Statement of TypeRelease.
 type Release struct {
 	Audience Digest         `json:"aud"`

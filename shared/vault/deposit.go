@@ -28,6 +28,14 @@ type packRow struct {
 	Slots  record.Digest `json:"slots,omitzero"`
 }
 
+// abandoned tells whether somebody else than its collector may fill the number.
+func (p packRow) abandoned(now time.Time) bool {
+	if p.Pack.IsZero() {
+		return now.Sub(p.At) >= abandonAfter
+	}
+	return now.Sub(p.At) >= forsakeAfter
+}
+
 func (p packRow) arrived() bool { return len(p.Event) > 0 }
 
 func packRowName(n uint64) string { return fmt.Sprintf("pack/%d", n) }
@@ -35,7 +43,8 @@ func packRowName(n uint64) string { return fmt.Sprintf("pack/%d", n) }
 // Limits of depositing.
 const (
 	MaxReserve   = 64            // numbers per reservation
-	abandonAfter = 6 * time.Hour // then any collector may fill a number with a dummy pack
+	abandonAfter = 6 * time.Hour       // then any collector may fill a number for which nothing was announced
+	forsakeAfter = 30 * 24 * time.Hour // then also one that was announced: its collector holds a sealed pack that fits no other number
 	uploadTerm   = 15 * time.Minute
 	downloadTerm = 15 * time.Minute
 )
@@ -113,7 +122,7 @@ func (v *Vault) Upload(ctx context.Context, who Principal, n uint64, pack, slots
 	if err != nil {
 		return store.Transfer{}, err
 	}
-	if p.By != who.ID && v.cfg.Now().Sub(p.At) < abandonAfter {
+	if p.By != who.ID && !p.abandoned(v.cfg.Now()) {
 		return store.Transfer{}, problem.New(problem.Denied, "the number is reserved by another collector")
 	}
 	if p.arrived() && (p.Pack != pack || p.Slots != slots) {

@@ -257,6 +257,11 @@ func (k *Keyholder) FileNote(ctx context.Context, note []byte) (string, error) {
 	return out.Statement, err
 }
 
+// FileRefusal reports what a collector did not seal.
+func (k *Keyholder) FileRefusal(ctx context.Context, statement string) error {
+	return k.do(ctx, "POST", "/v1/refusals", statement, nil)
+}
+
 // Ask sends a request.
 func (k *Keyholder) Ask(ctx context.Context, statement string) (out Named, err error) {
 	return out, k.do(ctx, "POST", "/v1/requests", statement, &out)
