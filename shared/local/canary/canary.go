@@ -13,6 +13,7 @@ package canary
 
 import (
 	"bytes"
+	"context"
 	"crypto/md5"
 	"crypto/sha1"
 	"crypto/sha256"
@@ -26,6 +27,8 @@ import (
 	"os"
 	"path/filepath"
 	"unicode/utf16"
+
+	"arca.example/arca/shared/store"
 )
 
 // MinNeedle is the shortest needle, in bytes: anything shorter turns up in random data by chance.
@@ -210,4 +213,33 @@ func (s *Searcher) Folder(root string) (hits []Hit, read int64, err error) {
 		return err
 	})
 	return hits, read, err
+}
+
+// Rows searches every row's key and value, each row by itself, so that no page of a database splits what is looked for. read
+// counts the bytes.
+func (s *Searcher) Rows(ctx context.Context, rows store.Rows) (hits []Hit, read int64, err error) {
+	err = rows.Scan(ctx, 0, 1, func(row store.Row) error {
+		all := append([]byte(row.Key+"\n"), row.Value...)
+		read += int64(len(all))
+		hits = append(hits, s.scan("a row", 0, all, len(all))...)
+		return nil
+	})
+	return hits, read, err
+}
+
+// Piece gives a needle of 24 bytes out of content, from at on, that is not silence: a run of equal bytes would be found
+// anywhere. content has at least 24 bytes.
+func Piece(content []byte, at int) []byte {
+	const n, distinct = 24, 10
+	at = min(at, len(content)-n)
+	for ; at+n < len(content); at++ {
+		seen := map[byte]bool{}
+		for _, b := range content[at : at+n] {
+			seen[b] = true
+		}
+		if len(seen) >= distinct {
+			break
+		}
+	}
+	return content[at : at+n]
 }

@@ -8,6 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"arca.example/arca/shared/store"
+	"arca.example/arca/shared/store/sqlite"
 )
 
 func TestEveryFormOfALeakIsFoundAtEveryPlace(t *testing.T) {
@@ -88,5 +91,30 @@ func TestFilesAndNamesAreSearched(t *testing.T) {
 func TestShortNeedlesAreRefused(t *testing.T) {
 	if _, err := New(map[string][]byte{"x": []byte("short")}); err == nil {
 		t.Fatal("accepted")
+	}
+}
+
+func TestRowsAreSearchedKeyAndValue(t *testing.T) {
+	db, err := sqlite.Open(filepath.Join(t.TempDir(), "rows.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, w := range []store.Write{{Key: "of +12025550111"}, {Key: "plain", Value: []byte("x" + base64.StdEncoding.EncodeToString([]byte("+12025550111")))}, {Key: "other", Value: []byte("nothing")}} {
+		if err := db.Commit(t.Context(), w); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, _ := New(map[string][]byte{"number": []byte("+12025550111")})
+	hits, read, err := s.Rows(t.Context(), db)
+	if err != nil || read == 0 || len(hits) != 3 /* raw; base64 and base64url look alike */ {
+		t.Fatal(hits, read, err)
+	}
+}
+
+func TestAPieceIsNotSilence(t *testing.T) {
+	content := append(make([]byte, 100), []byte("abcdefghijklmnopqrstuvwxyz")...)
+	if p := Piece(content, 10); len(p) != 24 || p[23] < 'a' {
+		t.Fatalf("%q", p)
 	}
 }

@@ -30,10 +30,15 @@ type Running struct {
 	closes []func(context.Context) error
 }
 
-// ServeOptions change the rhythm of a running installation.
+// ServeOptions change the rhythm of a running installation, and what its parties stand on. A party is vault, court or
+// custodian; the functions are asked once for each at the start, and nil leaves all as it is.
 type ServeOptions struct {
 	Sequence time.Duration // how often checkpoints are refreshed; zero: as the template says
 	Objects  Objects       // the vault's object store; nil: the folder vault/objects
+
+	Clock   func(party string) func() time.Time                         // what a party takes for the time
+	Rows    func(party string, rows store.Rows) store.Rows              // what stands between a party and its rows
+	Network func(party string, net http.RoundTripper) http.RoundTripper // how a party reaches others
 }
 
 // Objects is an object store that gives presigned transfers. The gateway reaches one outside of this process only by
@@ -161,7 +166,7 @@ func (r *Running) startParty(name string, options ServeOptions) error {
 	if err != nil {
 		return err
 	}
-	calls, err := r.calls(plan, p, log, func(ctx context.Context, function string, payload []byte) error {
+	calls, err := r.calls(plan, p, log, options, func(ctx context.Context, function string, payload []byte) error {
 		return host.Invoke(ctx, function, payload)
 	})
 	if err != nil {
@@ -200,8 +205,12 @@ func (r *Running) openStores(name string, options ServeOptions, created func(str
 		return party{}, err
 	}
 	r.closer(rows)
+	var between store.Rows = rows
+	if options.Rows != nil {
+		between = options.Rows(name, rows)
+	}
 	p := party{
-		rows:  func() (store.Rows, error) { return rows, nil },
+		rows:  func() (store.Rows, error) { return between, nil },
 		roots: sync.OnceValues(func() (keys.Roots, error) { return f.roots(name) }),
 	}
 	if name != "vault" {
@@ -228,10 +237,16 @@ const (
 )
 
 // calls builds every function of a plan with the party's stores.
-func (r *Running) calls(plan *local.Plan, p party, log *slog.Logger, invoke func(context.Context, string, []byte) error) (map[string]local.Call, error) {
-	client := &http.Client{Timeout: 20 * time.Second}
+func (r *Running) calls(plan *local.Plan, p party, log *slog.Logger, options ServeOptions, invoke func(context.Context, string, []byte) error) (map[string]local.Call, error) {
+	client, now := &http.Client{Timeout: 20 * time.Second}, time.Now
+	if options.Network != nil {
+		client.Transport = options.Network(plan.Party, http.DefaultTransport)
+	}
+	if options.Clock != nil {
+		now = options.Clock(plan.Party)
+	}
 	resources := func(edge.Env) edge.Resources {
-		res := edge.Resources{Rows: p.rows, Roots: p.roots, Invoke: invoke, HTTP: client, Now: time.Now}
+		res := edge.Resources{Rows: p.rows, Roots: p.roots, Invoke: invoke, HTTP: client, Now: now}
 		if p.blobs != nil {
 			res.Blobs = func() (store.Blobs, error) { return p.blobs() }
 			res.Presign = func() (store.Presigner, error) { return p.blobs() }

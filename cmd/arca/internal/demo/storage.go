@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 
 	"arca.example/arca/shared/local/canary"
-	"arca.example/arca/shared/store"
 	"arca.example/arca/shared/store/sqlite"
 )
 
@@ -55,7 +54,7 @@ func (s *story) canaries(ctx context.Context) error {
 		needles["name of "+it.File] = []byte(it.File)
 		needles["digest of "+it.File] = []byte(it.SHA256)
 		for i := 1; i < 4; i++ { // pieces from the middle, where there is sound
-			needles[fmt.Sprintf("piece %d of %s", i, it.File)] = lively(it.content, i*len(it.content)/4)
+			needles[fmt.Sprintf("piece %d of %s", i, it.File)] = canary.Piece(it.content, i*len(it.content)/4)
 		}
 	}
 	for i, r := range s.rows {
@@ -65,15 +64,16 @@ func (s *story) canaries(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	dump := filepath.Join(s.work, "rows")
-	if err := s.dumpRows(ctx, dump); err != nil {
-		return err
-	}
 	hits, read, err := search.Folder(filepath.Join(s.dir, "vault"))
 	if err != nil {
 		return err
 	}
-	more, rows, err := search.Folder(dump)
+	db, err := sqlite.Open(filepath.Join(s.dir, "vault", "rows.db"))
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	more, rows, err := search.Rows(ctx, db)
 	if err != nil {
 		return err
 	}
@@ -82,22 +82,6 @@ func (s *story) canaries(ctx context.Context) error {
 	}
 	s.saw("%d bytes of objects, rows and logs searched for %d names, numbers, tags and pieces of sound in 90 forms: no hit", read+rows, len(needles))
 	return s.planted(search)
-}
-
-// lively gives 24 bytes from at on that are not silence: a run of equal bytes would be found anywhere.
-func lively(content []byte, at int) []byte {
-	const n, distinct = 24, 10
-	at = min(at, len(content)-n)
-	for ; at+n < len(content); at++ {
-		seen := map[byte]bool{}
-		for _, b := range content[at : at+n] {
-			seen[b] = true
-		}
-		if len(seen) >= distinct {
-			break
-		}
-	}
-	return content[at : at+n]
 }
 
 // planted shows that the search can find: a search that cannot fail proves nothing.
@@ -118,25 +102,4 @@ func (s *story) planted(search *canary.Searcher) error {
 	}
 	s.saw("the same search finds a planted leak")
 	return nil
-}
-
-// dumpRows writes every row's key and value into a file each, so that no database page splits what is looked for.
-func (s *story) dumpRows(ctx context.Context, dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	db, err := sqlite.Open(filepath.Join(s.dir, "vault", "rows.db"))
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	out, err := os.Create(filepath.Join(dir, "rows"))
-	if err != nil {
-		return err
-	}
-	defer out.Close()
-	return db.Scan(ctx, 0, 1, func(row store.Row) error {
-		_, err := fmt.Fprintf(out, "%s\n%s\n", row.Key, row.Value)
-		return err
-	})
 }
