@@ -190,6 +190,10 @@ func (a *app) act(party string, e record.Event, logged wire.LoggedEvent, verifie
 	}
 	line.By, line.Request = text("by"), text("request")
 	switch e.Kind {
+	case record.EventAdmitted:
+		if st, err := record.Peek(text("statement")); err == nil {
+			line.By = st.Author.String()
+		}
 	case record.EventNoted:
 		line.By = text("collector")
 	case record.EventReleased:

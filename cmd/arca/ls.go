@@ -212,7 +212,7 @@ func (a *app) listRecordings(ctx context.Context, f *installation.Folder, me act
 		if err != nil {
 			return err
 		}
-		out.Weeks = slices.Compact(slices.Sorted(slices.Values(shown.Units)))
+		out.Weeks = begun(shown.Units, seal.WeekOf(a.now()))
 	}
 	for _, week := range out.Weeks {
 		got, err := a.listWeek(ctx, r, hash, week, l.purpose)
@@ -229,6 +229,12 @@ func (a *app) listRecordings(ctx context.Context, f *installation.Folder, me act
 		return err
 	}
 	return a.show(out, out.write)
+}
+
+// begun gives the weeks up to the present one, in order: keys are made ahead, and a week that has not begun holds nothing.
+func begun(weeks []string, present string) []string {
+	sorted := slices.Compact(slices.Sorted(slices.Values(weeks)))
+	return slices.DeleteFunc(sorted, func(week string) bool { return week > present }) // the form sorts as time does
 }
 
 // listWeek lists one week under a request that stands, or under a new one.
@@ -315,7 +321,7 @@ func (out listing) write(p *page) {
 	if len(rows) == 0 {
 		p.line("No recordings.")
 	} else {
-		p.table([]string{"RECORDING", "START", "LENGTH", "KIND", "FROM", "TO", "SIZE", "CODEC", "TITLE", ""}, rows)
+		p.table([]string{"RECORDING", "START", "LENGTH", "KIND", "FROM", "TO", "SIZE", "CODEC", "TITLE", "NEW"}, rows)
 	}
 	if out.Waiting > 0 {
 		p.line("")

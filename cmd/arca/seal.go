@@ -201,7 +201,7 @@ func (out sealAnswer) write(p *page) {
 		case s.Error != nil:
 			word = s.Error.Message
 		case s.Receipt != "":
-			word = "proven, receipt " + s.Receipt
+			word = "proven"
 		}
 		length := ""
 		if s.Error == nil {
@@ -213,6 +213,12 @@ func (out sealAnswer) write(p *page) {
 	switch {
 	case out.Flushed:
 		p.line("")
+		for _, s := range out.Sealed {
+			if s.Receipt != "" {
+				p.line("Receipts, named by the recordings' ids, are in %s", filepath.Dir(s.Receipt))
+				break
+			}
+		}
 		p.line("%s", out.Tells)
 	case slices.ContainsFunc(out.Sealed, func(s sealedFile) bool { return s.Error == nil }):
 		p.line("")

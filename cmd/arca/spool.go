@@ -25,22 +25,48 @@ type spoolAnswer struct {
 func (a *app) spoolCommand() *cobra.Command {
 	var place, folder string
 	var flush, refusals bool
+	var fill uint64
 	c := a.command(spec{
 		use: "spool", short: "Show what is not yet proven, and why",
 		long: "Lists the packs that the collector still keeps: a pack leaves the spool only when the collector holds a witnessed proof of it\n" +
 			"and both keyholders' receipts. --refusals also lists what was delivered and not sealed. --receipts brings a folder of receipts\n" +
-			"up to date. --flush sends now: " + flushTells,
+			"up to date. --flush sends now: " + flushTells + "\n" +
+			"--fill puts a dummy pack under a number that another collector has abandoned, where mirrors wait; the vault allows it after six hours.",
 		example: "arca spool\narca spool --flush --refusals --receipts receipts",
 		args:    cobra.NoArgs,
 		run: func(cmd *cobra.Command, _ []string) error {
+			if fill > 0 {
+				return a.fillGap(cmd.Context(), place, fill)
+			}
 			return a.spool(cmd.Context(), place, folder, flush, refusals)
 		},
 	})
 	c.Flags().StringVar(&place, "collector", collectorPlace, "which collector of the installation")
 	c.Flags().StringVar(&folder, "receipts", "", "folder to write missing receipts to")
 	c.Flags().BoolVar(&flush, "flush", false, "send now, outside the schedule")
+	c.Flags().Uint64Var(&fill, "fill", 0, "number of an abandoned pack to fill with a dummy")
 	c.Flags().BoolVar(&refusals, "refusals", false, "list what was refused")
 	return c
+}
+
+// fillGap fills one abandoned number.
+func (a *app) fillGap(ctx context.Context, place string, number uint64) error {
+	f, err := a.folder()
+	if err != nil {
+		return err
+	}
+	if err := installation.CheckName(place); err != nil {
+		return err
+	}
+	c, err := a.openCollector(ctx, f, place, lockPatience)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if err := c.Fill(ctx, number); err != nil {
+		return err
+	}
+	return a.show(map[string]uint64{"filled": number}, func(p *page) { p.line("Pack %d is filled with a dummy; mirrors go on.", number) })
 }
 
 func (a *app) spool(ctx context.Context, place, folder string, flush, refusals bool) error {

@@ -172,7 +172,10 @@ func endsSoon(end, now time.Time) bool {
 func (s statusAnswer) write(p *page, now time.Time) {
 	var rows [][]string
 	for _, party := range s.Parties {
-		word, clock := "answers", span(time.Duration(party.Ahead)*time.Second)+" ahead"
+		word, clock := "answers", fmt.Sprintf("%d s ahead", party.Ahead)
+		if party.Ahead < 0 {
+			clock = fmt.Sprintf("%d s behind", -party.Ahead)
+		}
 		if !party.Reachable {
 			word, clock = party.Error.Message, ""
 		}
