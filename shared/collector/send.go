@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"net/http"
 	"os"
 	"slices"
 	"sync"
@@ -216,21 +215,7 @@ func (c *Collector) put(ctx context.Context, t store.Transfer, path string) erro
 		return spoolFailed(err)
 	}
 	defer f.Close()
-	req, err := http.NewRequestWithContext(ctx, t.Method, t.URL, f)
-	if err != nil || t.Method != http.MethodPut {
-		return problem.Wrap(problem.Unavailable, err, "the vault gave an upload that this version does not understand; update arca")
-	}
-	req.Header = t.Header.Clone()
-	req.ContentLength = int64(c.geometry.Size)
-	res, err := c.cfg.HTTP.Do(req)
-	if err != nil {
-		return problem.Wrap(problem.Unavailable, err, "the object store cannot be reached; the pack stays in the spool and is sent again")
-	}
-	defer res.Body.Close()
-	if res.StatusCode/100 != 2 {
-		return problem.New(problem.Unavailable, "the object store answered with status %d; the pack stays in the spool and is sent again", res.StatusCode)
-	}
-	return nil
+	return c.putBytes(ctx, t, f)
 }
 
 // noteAll files the notes of every arrived pack, at both keyholders side by side.
