@@ -68,7 +68,7 @@ func (k *Keyholder) openMember(ctx context.Context, trust Pinned, raw string, in
 	if ok && !inService {
 		return known, nil
 	}
-	peek, err := record.Peek(raw)
+	peek, err := peekAs(raw, record.TypeOrder)
 	if err != nil {
 		return law.Member{}, err
 	}
@@ -77,7 +77,7 @@ func (k *Keyholder) openMember(ctx context.Context, trust Pinned, raw string, in
 		return law.Member{}, err
 	}
 	var o record.Order
-	st, err := record.Open(raw, record.TypeOrder, judge.Key, &o)
+	st, err := record.OpenKnown(raw, record.TypeOrder, judge.Key, &o)
 	if err != nil {
 		return law.Member{}, err
 	}
@@ -139,6 +139,30 @@ func (c *change) admit(trust Pinned, hash record.Digest, next law.Member, raw st
 		return err
 	}
 	row.Members = append(row.Members, raw)
+	return c.putChain(hash, row, next.Order.Kind)
+}
+
+// How large a chain's row may become by members of each kind, so that there is always room to suspend, and to revoke what was
+// suspended and resumed all too often: nothing else may take the place of what applies at once.
+const (
+	roomForOrders = 256 << 10
+	roomForStops  = 336 << 10
+	maxStop       = 48 << 10 // bytes of one revocation, suspension or resumption
+)
+
+func (c *change) putChain(hash record.Digest, row chainRow, kind record.OrderKind) error {
+	size := 0
+	for _, m := range row.Members {
+		size += len(m) + len(`"",`)
+	}
+	switch {
+	case kind.NamesChain() && len(row.Members[len(row.Members)-1]) > maxStop:
+		return problem.New(problem.Invalid, "a revocation, suspension or resumption has at most %d bytes; give its reason in fewer words", maxStop)
+	case !kind.NamesChain() && size > roomForOrders:
+		return problem.New(problem.Invalid, "the chain's orders are longer than %d bytes together; a new authorisation begins another chain", roomForOrders)
+	case kind.NamesChain() && kind != record.Revocation && size > roomForStops:
+		return problem.New(problem.Invalid, "the chain has no room for another suspension; revoke it, or leave it suspended")
+	}
 	return c.put(chainName(hash), row)
 }
 

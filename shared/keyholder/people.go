@@ -163,13 +163,16 @@ func (k *Keyholder) SuspendPerson(ctx context.Context, raw string) error {
 	if err != nil {
 		return err
 	}
-	key, err := k.suspender(ctx, trust, st.Author)
+	key, may, err := k.suspender(ctx, trust, st.Author)
 	if err != nil {
 		return err
 	}
 	var s record.PersonSuspension
-	if _, err := record.Open(raw, record.TypeSuspension, key, &s); err != nil {
+	if _, err := record.OpenKnown(raw, record.TypeSuspension, key, &s); err != nil {
 		return err
+	}
+	if !may { // said only to who has signed
+		return problem.New(problem.Denied, "a registrar, the court's root or a judge suspends people")
 	}
 	if err := trust.addressed(s.Audience); err != nil {
 		return err
@@ -197,27 +200,21 @@ func (k *Keyholder) SuspendPerson(ctx context.Context, raw string) error {
 	})
 }
 
-// suspender finds the key of whoever may suspend: one of the four offices, or a judge in office.
-func (k *Keyholder) suspender(ctx context.Context, trust Pinned, id record.KeyID) (record.PublicKey, error) {
+// suspender finds the key of a suspension's author and whether it may suspend: one of the four offices, or a judge in office.
+func (k *Keyholder) suspender(ctx context.Context, trust Pinned, id record.KeyID) (key record.PublicKey, may bool, err error) {
 	for _, key := range []record.PublicKey{trust.Court.Registrar, trust.Custodian.Registrar, trust.Court.Root, trust.Custodian.Root} {
 		if key.ID() == id {
-			return key, nil
+			return key, true, nil
 		}
 	}
 	p, err := k.Person(ctx, id)
-	if err != nil {
-		return record.PublicKey{}, err
-	}
-	if !p.Enrolment.Of(record.Judge) {
-		return record.PublicKey{}, problem.New(problem.Denied, "a registrar, the court's root or a judge suspends people")
-	}
-	return p.Enrolment.Key, nil
+	return p.Enrolment.Key, p.Enrolment.Of(record.Judge), err
 }
 
 // Person finds an enrolled key that is in service now. Errors: problem.Denied for everybody else, without saying
 // whether the key was ever known.
 func (k *Keyholder) Person(ctx context.Context, id record.KeyID) (Person, error) {
-	unknown := problem.New(problem.Denied, "this key is not enrolled here or no longer in service; ask a registrar")
+	unknown := record.Unknown(nil)
 	trust, err := k.Trust(ctx)
 	if err != nil {
 		return Person{}, err

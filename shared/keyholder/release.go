@@ -3,6 +3,7 @@ package keyholder
 import (
 	"context"
 	"crypto/hpke"
+	"maps"
 	"time"
 
 	"arca.example/arca/shared/ledger"
@@ -21,6 +22,11 @@ const pageItems = 100
 // the same over a nonce drawn now; policy allows it. Then it derives the halves, and the
 // release is journalled and in the log's hands before the answer leaves. Whatever stops it is journalled too.
 func (k *Keyholder) Release(ctx context.Context, caller Person, hash record.Digest, from int) (string, error) {
+	// Before the request is read: a denial that is filed from here on stops the commit.
+	rests, err := k.versions(ctx, requestName(hash))
+	if err != nil {
+		return "", err
+	}
 	asked, err := k.Request(ctx, hash)
 	if err != nil {
 		return "", err
@@ -28,7 +34,7 @@ func (k *Keyholder) Release(ctx context.Context, caller Person, hash record.Dige
 	if caller.ID != asked.Author {
 		return "", problem.New(problem.NotFound, "no such request is on file here")
 	}
-	answer, err := k.release(ctx, asked, from)
+	answer, err := k.release(ctx, asked, rests, from)
 	if err == nil || !refusal(err) {
 		return answer, err
 	}
@@ -45,7 +51,7 @@ func refusal(err error) bool {
 	return kind == problem.Denied || kind == problem.Gone
 }
 
-func (k *Keyholder) release(ctx context.Context, asked Asked, from int) (string, error) {
+func (k *Keyholder) release(ctx context.Context, asked Asked, rests map[string]int64, from int) (string, error) {
 	at, err := k.provenAsked(ctx, asked)
 	if problem.KindOf(err) == problem.NotFound && err != nil {
 		// The log lost sight of an entry it had accepted: post again rather than refuse for ever.
@@ -62,12 +68,14 @@ func (k *Keyholder) release(ctx context.Context, asked Asked, from int) (string,
 	if err != nil {
 		return "", err
 	}
+	maps.Copy(grant.rows, rests)
 	return k.commitRelease(ctx, asked, release, grant)
 }
 
 // granted is what a release was decided on; the commit requires that it still stands.
 type granted struct {
-	rows map[string]int64 // version of every row that the decision rests on
+	rows  map[string]int64 // version of every row that the decision rests on
+	asked time.Time        // when the other keyholder was asked for its status
 }
 
 // grant decides. Everything is judged by the witnesses' time: expiry by the latest, not-before by the
@@ -97,14 +105,15 @@ func (k *Keyholder) grant(ctx context.Context, asked Asked, at ledger.Checkpoint
 			return granted{}, err
 		}
 	}
-	if err := k.agreesWithPeer(ctx, r.Chain); err != nil {
+	drawn, err := k.agreesWithPeer(ctx, r.Chain)
+	if err != nil {
 		return granted{}, err
 	}
 	approvers, err := k.approvers(ctx, asked, at)
 	if err != nil {
 		return granted{}, err
 	}
-	return granted{rests}, mayHave(releaseAction(r.Class), author, state, r, approvers)
+	return granted{rests, drawn}, mayHave(releaseAction(r.Class), author, state, r, approvers)
 }
 
 // approvers are the distinct people other than the author, in service now, whose approval has not expired.
@@ -141,37 +150,42 @@ func (k *Keyholder) versions(ctx context.Context, names ...string) (map[string]i
 	return versions, nil
 }
 
+// statusFor is how old the question for the other keyholder's status may be when a half leaves.
+const statusFor = time.Minute
+
 // agreesWithPeer asks the other keyholder for its status over a nonce that exists only in this call, so that no older
-// status can answer, and refuses on any difference. Rolling back one keyholder therefore revives nothing.
-func (k *Keyholder) agreesWithPeer(ctx context.Context, chain record.Digest) error {
+// status can answer, and refuses on any difference. Rolling back one keyholder therefore revives nothing. drawn
+// is when it asked: from then on the answer ages.
+func (k *Keyholder) agreesWithPeer(ctx context.Context, chain record.Digest) (drawn time.Time, err error) {
 	trust, err := k.Trust(ctx)
 	if err != nil {
-		return err
+		return drawn, err
 	}
-	nonce, drawn := record.ID(random(16)), k.cfg.Now()
+	nonce := record.ID(random(16))
+	drawn = k.cfg.Now()
 	raw, err := k.peer.Status(ctx, chain, nonce)
 	if err != nil {
-		return problem.Wrap(problem.Unavailable, err, "the other keyholder cannot be reached, and nothing is released without its status; try again")
+		return drawn, problem.Wrap(problem.Unavailable, err, "the other keyholder cannot be reached, and nothing is released without its status; try again")
 	}
 	var theirs record.Status
 	if _, err := record.Open(raw, record.TypeStatus, trust.Party(string(k.other())).Online, &theirs); err != nil {
-		return err
+		return drawn, err
 	}
 	if theirs.Nonce != nonce || theirs.Party != string(k.other()) || theirs.Chain != chain || trust.addressed(theirs.Audience) != nil {
-		return problem.New(problem.Denied, "the other keyholder's status answers another question")
+		return drawn, problem.New(problem.Denied, "the other keyholder's status answers another question")
 	}
 	now := k.cfg.Now()
-	if now.Sub(drawn) > time.Minute || theirs.Issued.Sub(now) > skew || now.Sub(theirs.Issued) > skew {
-		return problem.New(problem.Unavailable, "the other keyholder's status came too late or its clock is off by more than five minutes; try again")
+	if now.Sub(drawn) > statusFor || theirs.Issued.Sub(now) > skew || now.Sub(theirs.Issued) > skew {
+		return drawn, problem.New(problem.Unavailable, "the other keyholder's status came too late or its clock is off by more than five minutes; try again")
 	}
 	mine, err := k.status(ctx, trust, chain, nonce)
 	if err != nil {
-		return err
+		return drawn, err
 	}
 	if !mine.Agrees(theirs) {
-		return problem.New(problem.Denied, "court and custodian do not hold the same orders, people or destructions; one of them missed something: tell both operators")
+		return drawn, problem.New(problem.Denied, "court and custodian do not hold the same orders, people or destructions; one of them missed something: tell both operators")
 	}
-	return nil
+	return drawn, nil
 }
 
 // halves derives and seals the halves of the recordings that the request names, or of the whole unit.
@@ -317,6 +331,9 @@ func (k *Keyholder) commitRelease(ctx context.Context, asked Asked, release reco
 		return "", err
 	}
 	err = k.act(ctx, func(c *change) error {
+		if age := k.cfg.Now().Sub(g.asked); age < 0 || age > statusFor {
+			return problem.New(problem.Unavailable, "deciding took so long that the other keyholder's status is no longer of this minute; try again")
+		}
 		for name, version := range g.rows {
 			if err := c.requireVersion(name, version); err != nil {
 				return err

@@ -3,6 +3,7 @@ package keyholder
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"arca.example/arca/shared/ledger"
@@ -57,6 +58,9 @@ func (k *Keyholder) Ask(ctx context.Context, raw string) (record.Digest, error) 
 	if err := trust.addressed(r.Audience); err != nil {
 		return record.Digest{}, err
 	}
+	if r.Issued.After(k.now().Add(skew)) {
+		return record.Digest{}, problem.New(problem.Denied, "the request is dated in the future; set the clock and ask again")
+	}
 	if err := k.mayAsk(ctx, author, &r); err != nil {
 		return record.Digest{}, k.refuse(ctx, r.Chain, st, err)
 	}
@@ -72,7 +76,7 @@ func (k *Keyholder) Ask(ctx context.Context, raw string) (record.Digest, error) 
 
 // openSigned verifies a statement by an enrolled person.
 func (k *Keyholder) openSigned(ctx context.Context, trust Pinned, raw string, typ record.Type, v any) (record.Statement, Person, error) {
-	peek, err := record.Peek(raw)
+	peek, err := peekAs(raw, typ)
 	if err != nil {
 		return record.Statement{}, Person{}, err
 	}
@@ -80,8 +84,24 @@ func (k *Keyholder) openSigned(ctx context.Context, trust Pinned, raw string, ty
 	if err != nil {
 		return record.Statement{}, Person{}, err
 	}
-	st, err := record.Open(raw, typ, author.Enrolment.Key, v)
+	st, err := record.OpenKnown(raw, typ, author.Enrolment.Key, v)
 	return st, author, err
+}
+
+// maxStatement bounds what is journalled whole: an event holds its statement in base64 and must itself stay an artefact
+// that auditors can read (record.MaxBytes).
+const maxStatement = 128 << 10
+
+// peekAs reads whose statement this claims to be. What it refuses it refuses whoever the author is.
+func peekAs(raw string, typ record.Type) (record.Statement, error) {
+	if len(raw) > maxStatement {
+		return record.Statement{}, problem.New(problem.Invalid, "a statement has at most %d bytes; leave out what is not needed, such as a long certificate chain", maxStatement)
+	}
+	st, err := record.Peek(raw)
+	if err == nil && st.Type != typ {
+		err = problem.New(problem.Invalid, "the statement is of another type than %q", string(typ))
+	}
+	return st, err
 }
 
 // mayAsk holds a request against the chain and policy as they stand now, so that nobody waits for what will be refused. The
@@ -90,6 +110,10 @@ func (k *Keyholder) mayAsk(ctx context.Context, author Person, r *record.Request
 	state, err := k.chain(ctx, r.Chain)
 	if err != nil {
 		return err
+	}
+	if !k.concerns(author, state) {
+		// The answer of a chain that does not exist: whether it does is not this person's business.
+		return problem.New(problem.NotFound, "no such order is in force here")
 	}
 	if err := state.allowsRequest(r, k.now()); err != nil {
 		return err
@@ -146,6 +170,9 @@ func (k *Keyholder) Decide(ctx context.Context, raw string) error {
 		return err
 	}
 	var a record.Approval
+	if len(raw) > maxDecision {
+		return problem.New(problem.Invalid, "an approval or denial has at most %d bytes; give its reason in fewer words", maxDecision)
+	}
 	st, author, err := k.openSigned(ctx, trust, raw, record.TypeApproval, &a)
 	if err != nil {
 		return err
@@ -201,8 +228,13 @@ func (c *change) fileApproval(st record.Statement, author Person, asked Asked, a
 			return nil
 		}
 	}
-	if len(row.Approvals) >= maxApprovals {
-		return problem.New(problem.Conflict, "the request has %d decisions already", maxApprovals)
+	if row.Denied && !a.Approve {
+		return nil // it is dead already
+	}
+	if a.Approve {
+		if err := row.makeRoom(author.ID, a); err != nil {
+			return err
+		}
 	}
 	if err := c.once(author.ID, a.Nonce, st.Hash, a.Expires); err != nil {
 		return err
@@ -217,7 +249,52 @@ func (c *change) fileApproval(st record.Statement, author Person, asked Asked, a
 	}
 	row.Approvals = append(row.Approvals, filed{st.Raw, made})
 	row.Denied = row.Denied || !a.Approve
+	if a.Approve && row.size() > roomForApprovals {
+		return problem.New(problem.Conflict, "the approvals of the request take more than %d bytes; give reasons in fewer words", roomForApprovals)
+	}
 	return c.put(requestName(a.Request), row)
+}
+
+// roomForApprovals is how large a request's row may become by approvals; what is left of a row (store.MaxRowBytes) is for
+// one denial of maxDecision bytes, with the event that holds it again, which nobody can crowd out.
+const (
+	roomForApprovals = 300 << 10
+	maxDecision      = 40 << 10
+)
+
+// size is the row's, a little more than exactly.
+func (r *requestRow) size() int {
+	n := 0
+	for _, f := range append([]filed{r.Request}, r.Approvals...) {
+		n += len(f.Statement) + len(f.Opening.Event)*4/3 + 200
+	}
+	return n
+}
+
+// makeRoom takes an author's earlier approval out if the new one lasts longer: one person has one approval on file, however often they approve.
+func (r *requestRow) makeRoom(author record.KeyID, a *record.Approval) error {
+	for i, f := range r.Approvals {
+		var earlier record.Approval
+		st, err := record.Peek(f.Statement) // verified when it was filed
+		if err == nil {
+			err = record.Unmarshal(st.Payload, &earlier)
+		}
+		if err != nil {
+			return err
+		}
+		if st.Author != author || !earlier.Approve {
+			continue
+		}
+		if !a.Expires.After(earlier.Expires) {
+			return problem.New(problem.Conflict, "an approval of yours that lasts as long is on file already")
+		}
+		r.Approvals = slices.Delete(r.Approvals, i, i+1)
+		return nil
+	}
+	if len(r.Approvals) >= maxApprovals {
+		return problem.New(problem.Conflict, "the request has %d approvals already", maxApprovals)
+	}
+	return nil
 }
 
 // refuse journals that an enrolled person's statement was refused, and gives the reason back to them.

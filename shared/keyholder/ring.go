@@ -6,6 +6,7 @@ import (
 	"crypto/cipher"
 	"errors"
 	"fmt"
+	"slices"
 
 	"arca.example/arca/shared/keys"
 	"arca.example/arca/shared/problem"
@@ -67,6 +68,9 @@ func (c *change) keep(list ...secret) (int, error) {
 	}
 	page, kept := max(head.Pages, 1), []secret(nil)
 	if !found {
+		if here, err := c.load(pageName(page), &ringPage{}); err != nil || here {
+			return 0, lost(err, "the ring has a page and no head")
+		}
 		// Only a ring that never was gets a root: a root that was destroyed must not come back under its name.
 		if _, err := keys.OpenOrCreate(c.ctx, c.k.cfg.Roots, head.Root); err != nil {
 			return 0, err
@@ -74,6 +78,11 @@ func (c *change) keep(list ...secret) (int, error) {
 	} else {
 		if kept, err = c.openPage(head, page); err != nil {
 			return 0, err
+		}
+	}
+	for _, s := range list {
+		if slices.ContainsFunc(kept, func(k secret) bool { return k.Name == s.Name }) {
+			return 0, lost(nil, "a secret is made twice")
 		}
 	}
 	if len(kept)+len(list) > pageSize {
@@ -94,9 +103,18 @@ func (c *change) openPage(head ringHead, page int) ([]secret, error) {
 	var row ringPage
 	found, err := c.load(pageName(page), &row)
 	if err != nil || !found {
-		return nil, err
+		return nil, lost(err, "the ring's last page is missing")
 	}
 	return c.k.unsealPage(c.ctx, head, page, row)
+}
+
+// lost refuses to write where a row must be that is not there: its storage took it away, and may put it back. Writing anew
+// would destroy for good what that row still holds.
+func lost(cause error, what string) error {
+	if cause == nil {
+		cause = errors.New(what)
+	}
+	return problem.Wrap(problem.Internal, cause, "a record of this keyholder's keys is missing, and nothing is written in its place; tell the operator: the rows need to be restored")
 }
 
 // sealPage writes a page under a fresh page key, so that a nonce is never used twice under one key.

@@ -104,6 +104,9 @@ func (k *Keyholder) makeUnit(ctx context.Context, u seal.Unit) error {
 		if _, err := c.load(unitsName(u.Order), &list); err != nil {
 			return err
 		}
+		if slices.ContainsFunc(list, func(b []byte) bool { return bytes.Equal(b, u.Bytes()) }) {
+			return lost(nil, "a listed unit has no row")
+		}
 		if len(list) >= maxUnits {
 			return problem.New(problem.Invalid, "the order has %d units already; no lawful order needs more", maxUnits)
 		}

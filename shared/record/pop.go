@@ -55,10 +55,11 @@ func (c Call) Caller() (KeyID, error) {
 	return st.Author, nil
 }
 
-// Verify proves that the call was made by the key, for this server, now.
+// Verify proves that the call was made by the key, for this server, now. A call that the key did not sign is refused as
+// one by an unknown key is.
 func (c Call) Verify(key PublicKey, now time.Time) error {
 	var p Proof
-	if _, err := Open(c.Proof, TypeProof, key, &p); err != nil {
+	if _, err := OpenKnown(c.Proof, TypeProof, key, &p); err != nil {
 		return err
 	}
 	if p.Method != c.Method || p.URL != c.URL || p.Body != Digest(sha256.Sum256(c.Body)) {

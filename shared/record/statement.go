@@ -128,6 +128,24 @@ func Open(raw string, typ Type, key PublicKey, v any) (Statement, error) {
 	return st, nil
 }
 
+// OpenKnown is Open for a key that was looked up by the author that the statement claims. Until the signature holds, its sender
+// is a stranger, who gets the answer that an unknown key gets (Unknown): nobody finds out by it which keys are known.
+func OpenKnown(raw string, typ Type, key PublicKey, v any) (Statement, error) {
+	st, err := Open(raw, typ, key, nil)
+	if err != nil {
+		return Statement{}, Unknown(err)
+	}
+	if v == nil {
+		return st, nil
+	}
+	return st, Unmarshal(st.Payload, v)
+}
+
+// Unknown is the one refusal of a key that is not known, or no longer, and of a signature that is not by it.
+func Unknown(cause error) error {
+	return problem.Wrap(problem.Denied, cause, "this key is not enrolled here or no longer in service, or the signature is not by it; ask a registrar")
+}
+
 // parse checks the form of a statement; object.Verify is what proves it.
 func parse(raw string) (Statement, *jose.JSONWebSignature, error) {
 	malformed := func(cause error) (Statement, *jose.JSONWebSignature, error) {

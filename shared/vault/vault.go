@@ -321,7 +321,7 @@ func (v *Vault) Authenticate(ctx context.Context, call record.Call) (Principal, 
 	}
 	row, ok := rows[principalName(id)]
 	if !ok {
-		return Principal{}, problem.New(problem.Denied, "this key is not admitted here; the registrars admit collectors and mirrors")
+		return Principal{}, record.Unknown(nil)
 	}
 	var joint record.Joint
 	if err := record.Unmarshal(row.Value, &joint); err != nil {
