@@ -171,3 +171,57 @@ func TestNames(t *testing.T) {
 		}
 	}
 }
+
+// TestReadme parses every command line that README and the docs show: names, flags, number of arguments.
+func TestReadme(t *testing.T) {
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, page := range append(pages, "../../README.md") {
+		raw, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(raw)) {
+			if !strings.HasPrefix(line, "    arca ") || page == docsPath { // whose lines are the commands' own
+				continue
+			}
+			if err := parses(strings.TrimSpace(line)); err != nil {
+				t.Errorf("%s: %s: %v", page, strings.TrimSpace(line), err)
+			}
+			n++
+		}
+	}
+	if n < 5 {
+		t.Fatalf("only %d command lines were found", n)
+	}
+}
+
+func parses(line string) error {
+	line, _, _ = strings.Cut(line, " # ")
+	line, _, _ = strings.Cut(line, " > ")
+	line, _, _ = strings.Cut(line, " && ")
+	line = strings.TrimSuffix(strings.TrimSpace(line), " &")
+	var args []string
+	for i, part := range strings.Split(line, "'") {
+		if i%2 == 1 {
+			args = append(args, part) // between quotes
+		} else {
+			args = append(args, strings.Fields(part)...)
+		}
+	}
+	root := newRoot()
+	c, rest, err := root.Find(args[1:])
+	if err != nil {
+		return err
+	}
+	if err := c.ParseFlags(rest); err != nil {
+		return err
+	}
+	if err := c.ValidateArgs(c.Flags().Args()); err != nil {
+		return err
+	}
+	return c.ValidateRequiredFlags()
+}

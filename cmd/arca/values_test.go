@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -98,10 +100,29 @@ func TestNothingMovesTheCursor(t *testing.T) {
 	a.json = false
 	a.verbose = true
 	a.finish(problem.New(problem.Denied, "%s", hostile))
-	for _, r := range out.String() {
-		if r != '\n' && strings.ContainsRune("\x1b\r\x07\u202e\u2028\u009b\x7f", r) {
-			t.Fatalf("%q reaches the terminal in %q", r, out.String())
+	if r, moved := moves(out.String()); moved {
+		t.Fatalf("%q reaches the terminal in %q", r, out.String())
+	}
+	// A page that does not clean its cells is what this must catch.
+	if _, moved := moves(fmt.Sprintf("%s\n", hostile)); !moved {
+		t.Fatal("the check itself sees nothing")
+	}
+}
+
+// moves finds a rune that a terminal acts on.
+func moves(s string) (rune, bool) {
+	for _, r := range s {
+		if strings.ContainsRune("\x1b\r\x07\u202e\u2028\u009b\x7f", r) {
+			return r, true
 		}
+	}
+	return 0, false
+}
+
+func TestBegun(t *testing.T) {
+	got := begun([]string{"2026-W48", "2026-W47", "2026-W47", "2027-W01", "2025-W52"}, "2026-W47")
+	if !slices.Equal(got, []string{"2025-W52", "2026-W47"}) {
+		t.Error(got)
 	}
 }
 
