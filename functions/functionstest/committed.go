@@ -15,6 +15,7 @@ import (
 	"arca.example/arca/shared/edge"
 	"arca.example/arca/shared/problem"
 	"github.com/aws/aws-lambda-go/events"
+	"github.com/google/go-cmp/cmp"
 )
 
 var update = flag.Bool("update", false, "write testdata anew: events, answers and refusals")
@@ -288,6 +289,6 @@ func compare(t *testing.T, name string, got []byte) {
 		write(t, name, got)
 	}
 	if want := read(t, name); !bytes.Equal(got, want) {
-		t.Errorf("%s: the answer is another than the committed one; if that is meant, run go test ./functions/... -update and read the difference\n%.3000s", name, got)
+		t.Errorf("%s: the answer is another than the committed one; if that is meant, run go test ./functions/... -update and read the difference\n%s", name, cmp.Diff(string(want), string(got)))
 	}
 }
