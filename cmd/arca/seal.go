@@ -113,7 +113,8 @@ func (a *app) seal(ctx context.Context, files []string, s sealFlags) error {
 	}
 	out := sealAnswer{Order: chain.String(), Sealed: make([]sealedFile, len(files))}
 	first := a.sealFiles(ctx, c, chain, files, s, out.Sealed)
-	if s.flush {
+	sealed := slices.ContainsFunc(out.Sealed, func(s sealedFile) bool { return s.result != nil })
+	if s.flush && sealed { // what sealed nothing must not tell the vault that something was
 		if err := a.flush(ctx, f, c, s, &out); err != nil && first == nil {
 			first = err
 		}

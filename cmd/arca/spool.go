@@ -177,7 +177,7 @@ func (a *app) mirrorCommand() *cobra.Command {
 				return err
 			}
 			return a.show(mirrorAnswer{got.Packs, got.Bytes, got.Last, got.Next, got.Waiting, got.Stale}, func(p *page) {
-				p.line("%d new packs, %s; the newest is number %d", got.Packs, size(got.Bytes), got.Last)
+				p.line("%s new, %s; the newest is number %d", plural(got.Packs, "pack"), size(got.Bytes), got.Last)
 				if got.Waiting != "" {
 					p.line("waiting: %s", got.Waiting)
 				}
@@ -245,7 +245,7 @@ func (a *app) auditPacks(ctx context.Context, place string) error {
 	}
 	out.Error = failed(err)
 	return a.report(out, err, func(p *page) {
-		p.line("%d packs, %s read", out.Packs, size(out.Bytes))
+		p.line("%s, %s read", plural(out.Packs, "pack"), size(out.Bytes))
 		var rows [][]string
 		for _, found := range out.Findings {
 			rows = append(rows, []string{strconv.FormatUint(found.Number, 10), string(found.Area), found.Reason})
