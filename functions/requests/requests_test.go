@@ -42,7 +42,7 @@ func TestFromEventToResponse(t *testing.T) {
 			{Name: "unknown case", Kind: problem.NotFound, Event: ask("investigator", func(w *functionstest.World, r *record.Request) {
 				r.Chain, r.Nonce = record.Digest{1, 2, 3}, record.ID{1}
 			})},
-			{Name: "by another unit's investigator", Kind: problem.Denied, Event: ask("stranger", func(_ *functionstest.World, r *record.Request) { r.Nonce = record.ID{2} })},
+			{Name: "by another unit's investigator", Kind: problem.NotFound, Event: ask("stranger", func(_ *functionstest.World, r *record.Request) { r.Nonce = record.ID{2} })},
 			{Name: "by nobody", Kind: problem.Denied, Event: ask("nobody", func(_ *functionstest.World, r *record.Request) { r.Nonce = record.ID{3} })},
 			{Name: "for longer than the order", Kind: problem.Invalid, Event: ask("investigator", func(_ *functionstest.World, r *record.Request) {
 				r.Nonce, r.Expires = record.ID{4}, r.Expires.AddDate(0, 3, 0)
