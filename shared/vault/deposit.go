@@ -42,7 +42,7 @@ func packRowName(n uint64) string { return fmt.Sprintf("pack/%d", n) }
 
 // Limits of depositing.
 const (
-	MaxReserve   = 64            // numbers per reservation
+	MaxReserve   = 64                  // numbers per reservation
 	abandonAfter = 6 * time.Hour       // then any collector may fill a number for which nothing was announced
 	forsakeAfter = 30 * 24 * time.Hour // then also one that was announced: its collector holds a sealed pack that fits no other number
 	uploadTerm   = 15 * time.Minute
@@ -129,7 +129,11 @@ func (v *Vault) Upload(ctx context.Context, who Principal, n uint64, pack, slots
 		return store.Transfer{}, problem.New(problem.Conflict, "another pack has arrived under this number; take a new number")
 	}
 	if p.Pack != pack || p.Slots != slots {
-		p.Pack, p.Slots, p.By, p.At = pack, slots, who.ID, record.Second(v.cfg.Now())
+		if p.By != who.ID || p.Pack.IsZero() {
+			// Not at every announcement: who never uploads would keep the number for ever.
+			p.By, p.At = who.ID, record.Second(v.cfg.Now())
+		}
+		p.Pack, p.Slots = pack, slots
 		value, err := record.Marshal(p)
 		if err != nil {
 			return store.Transfer{}, err
@@ -141,8 +145,8 @@ func (v *Vault) Upload(ctx context.Context, who Principal, n uint64, pack, slots
 	return v.cfg.Presign.PresignPut(ctx, seal.PackKey(n), int64(v.cfg.Geometry.Size), pack, v.cfg.Now().Add(uploadTerm))
 }
 
-// Arrived is told by the object store or by the collector that a pack is there. It checks size, checksum and slot area, and
-// registers the pack and commits its event to the log in one transaction. Twice equals once.
+// Arrived is told by the object store or by the collector that a pack is there. It checks its size, registers the pack with the
+// digests that it has, and commits its event to the log in one transaction. Twice equals once.
 func (v *Vault) Arrived(ctx context.Context, log *Ledger, n uint64) error {
 	for range 20 {
 		err := v.register(ctx, log, n)
@@ -162,7 +166,10 @@ func (v *Vault) register(ctx context.Context, log *Ledger, n uint64) error {
 	if err != nil || p.arrived() {
 		return err
 	}
-	if err := v.checkObject(ctx, n, p); err != nil {
+	if p.Pack.IsZero() {
+		return problem.New(problem.Conflict, "nothing was announced under this number; ask for the upload first")
+	}
+	if p.Pack, p.Slots, err = v.stored(ctx, n); err != nil {
 		return err
 	}
 	if err := p.open(n, v.cfg.Now()); err != nil {
@@ -205,32 +212,27 @@ func (p *packRow) open(n uint64, now time.Time) error {
 	return nil
 }
 
-// checkObject holds the stored object against what was announced. The object store has verified the whole checksum; the slot
-// area is read and hashed here, so that no collector can jam the mirrors with a slot digest that nothing fits.
-func (v *Vault) checkObject(ctx context.Context, n uint64, p packRow) error {
-	if p.Pack.IsZero() {
-		return problem.New(problem.Conflict, "nothing was announced under this number; ask for the upload first")
-	}
+// stored gives the digests of the object that lies under a number. They are registered whatever was announced: the object is never
+// overwritten, so a collector that announced something else would otherwise jam every mirror at its number. The object store
+// has verified the whole checksum; the slot area is read and hashed here. Whoever relies on a pack compares digests.
+func (v *Vault) stored(ctx context.Context, n uint64) (pack, slots record.Digest, err error) {
 	info, err := v.cfg.Blobs.Stat(ctx, seal.PackKey(n))
 	if err != nil {
-		return err
+		return pack, slots, err
 	}
-	if info.Size != int64(v.cfg.Geometry.Size) || record.Digest(info.SHA256) != p.Pack {
-		return problem.New(problem.Invalid, "the stored object is not the pack that was announced")
+	if info.Size != int64(v.cfg.Geometry.Size) {
+		return pack, slots, problem.New(problem.Invalid, "the stored object has not the size of every pack")
 	}
-	slots, err := v.cfg.Blobs.Get(ctx, seal.PackKey(n), 0, int64(v.cfg.Geometry.Slots*seal.SlotSize))
+	area, err := v.cfg.Blobs.Get(ctx, seal.PackKey(n), 0, int64(v.cfg.Geometry.Slots*seal.SlotSize))
 	if err != nil {
-		return err
+		return pack, slots, err
 	}
-	defer slots.Close()
+	defer area.Close()
 	h := sha256.New()
-	if _, err := io.Copy(h, slots); err != nil {
-		return problem.Wrap(problem.Unavailable, err, "the pack cannot be read back; try again")
+	if _, err := io.Copy(h, area); err != nil {
+		return pack, slots, problem.Wrap(problem.Unavailable, err, "the pack cannot be read back; try again")
 	}
-	if record.Digest(h.Sum(nil)) != p.Slots {
-		return problem.New(problem.Invalid, "the slot area is not the one that was announced")
-	}
-	return nil
+	return info.SHA256, record.Digest(h.Sum(nil)), nil
 }
 
 // Listed is a pack with the opening of its log entry.
