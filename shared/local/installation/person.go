@@ -104,6 +104,18 @@ func Replace(path string, raw []byte) error {
 	if err := os.Rename(file.Name(), path); err != nil {
 		return unwritable(err)
 	}
+	return syncFolder(filepath.Dir(path))
+}
+
+// syncFolder makes renames in a folder durable.
+func syncFolder(path string) error {
+	dir, err := os.Open(path)
+	if err == nil {
+		err = errors.Join(dir.Sync(), dir.Close())
+	}
+	if err != nil {
+		return problem.Wrap(problem.Unavailable, err, "the folder cannot be synced to disk")
+	}
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"filippo.io/age"
@@ -51,17 +52,26 @@ func ImportRoots(dir string, exported []byte, ids ...age.Identity) error {
 // Commit point: with the rename the party is back.
 func (f *Folder) Adopt(party, dir string) error {
 	place := f.Dir(party)
-	for _, name := range []string{"access.log", "process.log"} {
-		err := os.Rename(filepath.Join(place, name), filepath.Join(dir, name))
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
+	logs := []string{"access.log", "process.log"}
+	entries, err := os.ReadDir(place)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return problem.Wrap(problem.Unavailable, err, "the party's folder cannot be read")
+	}
+	for _, e := range entries { // before anything moves
+		if !slices.Contains(logs, e.Name()) {
+			return problem.New(problem.Conflict, "the party's folder still holds files; move it away first")
+		}
+	}
+	for _, e := range entries {
+		if err := os.Rename(filepath.Join(place, e.Name()), filepath.Join(dir, e.Name())); err != nil {
 			return problem.Wrap(problem.Unavailable, err, "the party's logs cannot be moved")
 		}
 	}
 	if err := os.Remove(place); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return problem.Wrap(problem.Conflict, err, "the party's folder still holds files; move it away first")
+		return problem.Wrap(problem.Unavailable, err, "the party's empty folder cannot be removed")
 	}
 	if err := os.Rename(dir, place); err != nil {
 		return problem.Wrap(problem.Unavailable, err, "the restored folder cannot be put in its place")
 	}
-	return nil
+	return syncFolder(f.Path)
 }
