@@ -88,20 +88,23 @@ func (w *World) verifyJournal(party string, of record.Digest, entries map[ledger
 		}
 		from = page.Next
 	}
-	w.verifyOnce(party, list)
+	if kind := doneTwice(list); kind != "" {
+		w.T.Errorf("%s: the same act is journalled twice: %s", party, kind)
+	}
 	return list
 }
 
-// verifyOnce demands that no act but a release and a refusal, which may be asked for again, was journalled twice.
-func (w *World) verifyOnce(party string, list []record.Event) {
+// doneTwice finds an act that was journalled twice and is not one that may be asked for again: a release, a refusal.
+func doneTwice(list []record.Event) record.EventKind {
 	seen := map[string]bool{}
 	for _, e := range list {
 		act := string(e.Kind) + " " + string(e.Body)
 		if seen[act] && e.Kind != record.EventReleased && e.Kind != record.EventRefused {
-			w.T.Errorf("%s: the same act is journalled twice: %s", party, e.Kind)
+			return e.Kind
 		}
 		seen[act] = true
 	}
+	return ""
 }
 
 func (w *World) verifyPeople(party string) {
