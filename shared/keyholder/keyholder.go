@@ -233,18 +233,27 @@ type change struct {
 	cases  []record.Digest // journals that this change appended to
 }
 
+// lostLooks is how often a change looks again before it says that a row is missing.
+const lostLooks = 3
+
 // update runs f and commits what it wrote, again from the start when another writer was first.
 // Commit point: after the Commit in here the change exists.
 func (k *Keyholder) update(ctx context.Context, f func(*change) error) error {
 	for attempt := range 10 {
 		c := &change{k: k, ctx: ctx, seen: map[string]store.Row{}, writes: map[string]store.Write{}}
-		if err := f(c); err != nil {
+		err := f(c)
+		if errors.Is(err, errLost) && attempt < lostLooks {
+			// The rows of a change are not read at one instant: another writer may have come in between. What is lost stays lost.
+			pause(ctx, attempt)
+			continue
+		}
+		if err != nil {
 			return err
 		}
 		if len(c.writes) == 0 {
 			return nil
 		}
-		err := k.rows.Commit(ctx, c.list()...)
+		err = k.rows.Commit(ctx, c.list()...)
 		if err == nil || problem.KindOf(err) != problem.Conflict {
 			return err
 		}

@@ -108,13 +108,13 @@ func (c *change) openPage(head ringHead, page int) ([]secret, error) {
 	return c.k.unsealPage(c.ctx, head, page, row)
 }
 
+// errLost marks what lost says, for update.
+var errLost = errors.New("rows contradict each other")
+
 // lost refuses to write where a row must be that is not there: its storage took it away, and may put it back. Writing anew
 // would destroy for good what that row still holds.
 func lost(cause error, what string) error {
-	if cause == nil {
-		cause = errors.New(what)
-	}
-	return problem.Wrap(problem.Internal, cause, "a record of this keyholder's keys is missing, and nothing is written in its place; tell the operator: the rows need to be restored")
+	return problem.Wrap(problem.Internal, errors.Join(errLost, errors.New(what), cause), "a record of this keyholder's keys is missing, and nothing is written in its place; tell the operator: the rows need to be restored")
 }
 
 // sealPage writes a page under a fresh page key, so that a nonce is never used twice under one key.
