@@ -141,11 +141,7 @@ func (r *Reader) unlock(ctx context.Context, id string) (*recording, error) {
 	if err != nil {
 		return nil, err
 	}
-	g, err := r.contentGrant(e)
-	if err != nil {
-		return nil, err
-	}
-	released, err := r.release(ctx, g, []record.Reference{{Batch: e.Batch, Recording: e.Recording}})
+	released, err := r.releaseOne(ctx, e)
 	if err != nil {
 		return nil, err
 	}
@@ -160,18 +156,45 @@ func (r *Reader) unlock(ctx context.Context, id string) (*recording, error) {
 	return &recording{e, content, key, c}, nil
 }
 
-// contentGrant finds a request of one's own that asks for the content of a recording.
-func (r *Reader) contentGrant(e entry) (*grant, error) {
-	list, err := r.grants()
+// grantsTried bounds how many of one's own requests are tried for one recording.
+const grantsTried = 5
+
+// releaseOne gets one recording's halves under a request of one's own that covers it, the newest first: a newer request that was
+// denied, or is not approved yet, must not stand before an older one that was. If none is honoured, the newest one's refusal is told.
+func (r *Reader) releaseOne(ctx context.Context, e entry) (*Released, error) {
+	list, err := r.contentGrants(e)
 	if err != nil {
 		return nil, err
 	}
-	for _, g := range list {
-		if g.request.Class == string(seal.ContentClass) && g.unit() == e.unit && g.covers(seal.RecordingID(e.Recording), seal.BatchID(e.Batch)) {
-			return g, nil
+	var told error
+	for _, g := range list[:min(len(list), grantsTried)] {
+		released, err := r.release(ctx, g, []record.Reference{{Batch: e.Batch, Recording: e.Recording}})
+		if err == nil {
+			return released, nil
+		}
+		if told == nil {
+			told = err
 		}
 	}
-	return nil, problem.New(problem.NotFound, "you have no request for the content of this recording; ask for it: arca ask --class content %s", e.Recording)
+	return nil, told
+}
+
+// contentGrants finds the requests of one's own that ask for the content of a recording and have not ended.
+func (r *Reader) contentGrants(e entry) ([]*grant, error) {
+	all, err := r.grants()
+	if err != nil {
+		return nil, err
+	}
+	var list []*grant
+	for _, g := range all {
+		if g.request.Class == string(seal.ContentClass) && g.unit() == e.unit && g.covers(seal.RecordingID(e.Recording), seal.BatchID(e.Batch)) {
+			list = append(list, g)
+		}
+	}
+	if len(list) == 0 {
+		return nil, problem.New(problem.NotFound, "you have no request for the content of this recording; ask for it: arca ask --class content --recording %s", e.Recording)
+	}
+	return list, nil
 }
 
 // ReadAt opens a recording for random access: every byte that it gives was authenticated. Release and digest are as in Open.
