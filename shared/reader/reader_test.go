@@ -66,6 +66,20 @@ func TestJourney(t *testing.T) {
 	}
 }
 
+func TestANewerRequestThatWasDeniedDoesNotStandBeforeAnOlderOne(t *testing.T) {
+	w, ids, contents, _, _ := journey(t)
+	w.now = w.now.Add(time.Minute)
+	newer := w.ask(seal.ContentClass, ids[0])
+	w.court.denies, w.custodian.denies = newer, newer
+	out := filepath.Join(t.TempDir(), "out")
+	if _, err := w.reader().Open(ctx, ids[0].String(), out, Range{}); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := os.ReadFile(out); !bytes.Equal(got, contents[0]) {
+		t.Fatal("other bytes")
+	}
+}
+
 func TestListShowsWhatIsNewAndScansOnlyNewPacks(t *testing.T) {
 	w, ids, _, index, _ := journey(t)
 	more := w.seal(clip{content: []byte("later"), name: "later"})

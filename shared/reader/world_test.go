@@ -41,6 +41,7 @@ type office struct {
 	pending  int                   // Release and Request find nothing in the log so many times
 	err      error                 // of every call
 	refusal  error                 // of Release
+	denies   record.Digest         // the one request whose Release is denied
 	alter    func(*record.Release) // before it is signed
 	wire     func(string) string   // after it was signed
 	released int
@@ -131,6 +132,9 @@ func (o *office) Release(_ context.Context, hash record.Digest, from int) (strin
 	}
 	if o.refusal != nil {
 		return "", o.refusal
+	}
+	if hash == o.denies {
+		return "", problem.New(problem.Denied, "this request was denied")
 	}
 	if o.pending--; o.pending >= 0 {
 		return "", problem.New(problem.Conflict, "the entry is pending")
