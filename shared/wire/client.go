@@ -7,7 +7,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"arca.example/arca/shared/ledger"
@@ -44,7 +46,10 @@ func (c *Client) do(ctx context.Context, method, path string, body, into any) er
 			return err
 		}
 	}
-	res, err := c.HTTP.Do(req)
+	once := *c.HTTP
+	// A party does not move: following a redirect would let it choose which addresses its callers reach from where they stand.
+	once.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	res, err := once.Do(req)
 	if err != nil {
 		return problem.Wrap(problem.Unavailable, err, "the party cannot be reached; check that it runs and try again")
 	}
@@ -86,13 +91,19 @@ func decode(answer []byte, into any) error {
 	return nil
 }
 
-// refusal turns a problem document back into the error that it was made from.
+// kinds are those that a party may answer with.
+var kinds = []problem.Kind{problem.Invalid, problem.Denied, problem.NotFound, problem.Conflict, problem.Gone, problem.Unavailable, problem.Internal}
+
+// refusal turns a problem document back into the error that it was made from. What is not one plain line is dropped: people
+// will read it in a terminal.
 func refusal(status int, answer []byte) error {
 	var p struct {
 		Kind   problem.Kind `json:"kind"`
 		Detail string       `json:"detail"`
 	}
-	if json.Unmarshal(answer, &p) != nil || p.Kind == "" || p.Detail == "" || len(p.Detail) > 1000 {
+	plain := json.Unmarshal(answer, &p) == nil && slices.Contains(kinds, p.Kind) && p.Detail != "" && len(p.Detail) <= 1000 &&
+		!strings.Contains(p.Detail, "\n") && record.CheckText(p.Detail) == nil
+	if !plain {
 		return problem.New(problem.Unavailable, "the party answered with status %d and no explanation; try again", status)
 	}
 	return problem.New(p.Kind, "%s", p.Detail)
