@@ -189,7 +189,7 @@ func (r *resolver) text(v any) (string, error) {
 		case "Ref":
 			name, ok := v.Arg.(string)
 			if !ok {
-				return "", errors.New("Ref needs a name")
+				return "", errors.New("a Ref needs a name")
 			}
 			return r.ref(name)
 		case "GetAtt":
@@ -215,7 +215,7 @@ func (r *resolver) ref(name string) (string, error) {
 	if _, ok := r.resources[name]; ok {
 		return name, nil
 	}
-	return "", fmt.Errorf("Ref %s: there is no such parameter or resource", name)
+	return "", fmt.Errorf("the Ref %s: there is no such parameter or resource", name)
 }
 
 func (r *resolver) attribute(arg any) (string, error) {
@@ -240,7 +240,7 @@ var placeholder = regexp.MustCompile(`\$\{([^}]*)\}`)
 func (r *resolver) sub(arg any) (string, error) {
 	text, ok := arg.(string)
 	if !ok {
-		return "", errors.New("Sub with a mapping of its own is not known to the local parties")
+		return "", errors.New("a Sub with a mapping of its own is not known to the local parties")
 	}
 	var failed error
 	out := placeholder.ReplaceAllStringFunc(text, func(m string) string {
@@ -263,7 +263,7 @@ func (r *resolver) sub(arg any) (string, error) {
 func (r *resolver) branch(arg any) (any, error) {
 	list, ok := arg.([]any)
 	if !ok || len(list) != 3 {
-		return nil, errors.New("If needs a condition and two values")
+		return nil, errors.New("an If needs a condition and two values")
 	}
 	name, _ := list[0].(string)
 	holds, err := r.condition(name)

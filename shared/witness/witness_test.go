@@ -363,7 +363,7 @@ func TestClientReadsAnswersStrictly(t *testing.T) {
 				if q.URL.Path != "/add-checkpoint" {
 					t.Error("the client followed a redirect")
 				}
-				http.Redirect(rw, q, "/else", 302)
+				http.Redirect(rw, q, "/else", http.StatusFound)
 				return
 			}
 			rw.Header().Set("Content-Type", c.media)

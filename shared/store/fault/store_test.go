@@ -145,7 +145,8 @@ func TestPlansAreRepeatable(t *testing.T) {
 		}
 		return strings.Join(all, ",")
 	}
-	if draw(1) != draw(1) || draw(1) == draw(2) {
+	first, again, other := draw(1), draw(1), draw(2)
+	if first != again || first == other {
 		t.Fatal("a plan must depend on its seed and on nothing else")
 	}
 }

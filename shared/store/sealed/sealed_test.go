@@ -251,7 +251,7 @@ func TestTheLargestRowFitsExactly(t *testing.T) {
 
 func TestKeysDoNotPrint(t *testing.T) {
 	s, _ := sealInto(t)
-	for _, text := range []string{fmt.Sprintf("%v", s), fmt.Sprintf("%#v", s), fmt.Sprintf("%s", s)} {
+	for _, text := range []string{fmt.Sprintf("%v", s), fmt.Sprintf("%#v", s), fmt.Sprint(s)} {
 		if text != "sealed rows" {
 			t.Fatalf("prints as %q", text)
 		}
@@ -301,8 +301,8 @@ func TestVector(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, v := sealInto(t)
-	s = New(v, key)
+	_, v := sealInto(t)
+	s := New(v, key)
 	v.rows[x.StoredKey] = store.Row{Key: x.StoredKey, Value: value, Version: x.Version, Expires: time.Unix(x.Expires, 0)}
 	got, err := s.Get(context.Background(), x.Name)
 	if err != nil || string(got[x.Name].Value) != x.Value || x.Key != hex.EncodeToString(key[:]) {
