@@ -357,3 +357,6 @@ func pattern(n int, seed uint32) []byte {
 	}
 	return b
 }
+
+// pause is a moment before another look.
+func pause() { time.Sleep(50 * time.Millisecond) }
