@@ -46,7 +46,12 @@ func (d desk) admit(ctx context.Context, in *party.Statement) (*party.Answer[wir
 	return party.JSON(k.Summary(c), nil)
 }
 
-func (d desk) list(ctx context.Context, in *party.Empty) (*party.Answer[wire.Orders], error) {
+type from struct {
+	edge.Target
+	From int `query:"from" minimum:"0" maximum:"1000000" doc:"first place in the order of admission"`
+}
+
+func (d desk) list(ctx context.Context, in *from) (*party.Answer[wire.Orders], error) {
 	k, err := d.open(ctx)
 	if err != nil {
 		return nil, err
@@ -55,8 +60,7 @@ func (d desk) list(ctx context.Context, in *party.Empty) (*party.Answer[wire.Ord
 	if err != nil {
 		return nil, err
 	}
-	orders, err := k.OrdersOf(ctx, who)
-	return party.JSON(wire.Orders{Orders: orders}, err)
+	return party.JSON(k.OrdersOf(ctx, who, in.From))
 }
 
 type chainPath struct {

@@ -2,6 +2,7 @@ package keyholder
 
 import (
 	"context"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -11,10 +12,13 @@ import (
 	"arca.example/arca/shared/wire"
 )
 
-// How much one listing carries; whoever wants more continues from Next.
+// How much one listing carries; whoever wants more continues from Next. A function answers at most 6 MB, and what is
+// counted here as bytes grows by a third on the way.
 const (
-	logPage   = 100
-	inboxPage = 50
+	logPage    = 100
+	inboxPage  = 50
+	ordersPage = 100
+	pageBytes  = 2 << 20
 )
 
 // Summary is a chain without its members.
@@ -42,28 +46,31 @@ func (k *Keyholder) Detailed(ctx context.Context, c Chain) (wire.Order, error) {
 	return out, nil
 }
 
-// OrdersOf lists the chains that concern a person.
-func (k *Keyholder) OrdersOf(ctx context.Context, who Person) ([]wire.Order, error) {
+// OrdersOf lists the chains that concern a person, from a place in the order of admission on.
+func (k *Keyholder) OrdersOf(ctx context.Context, who Person, from int) (wire.Orders, error) {
+	out := wire.Orders{Orders: []wire.Order{}, Next: max(from, 0)}
 	chains, err := k.Chains(ctx)
 	if err != nil {
-		return nil, err
+		return out, err
 	}
-	list := []wire.Order{}
-	for _, hash := range chains {
-		c, err := k.chain(ctx, hash)
+	out.Total = len(chains)
+	size := 0
+	for end := min(out.Next+ordersPage, len(chains)); out.Next < end && size < pageBytes; out.Next++ {
+		c, err := k.chain(ctx, chains[out.Next])
 		if err != nil {
-			return nil, err
+			return out, err
 		}
 		if !k.concerns(who, c) {
 			continue
 		}
-		out, err := k.Detailed(ctx, c)
+		order, err := k.Detailed(ctx, c)
 		if err != nil {
-			return nil, err
+			return out, err
 		}
-		list = append(list, out)
+		out.Orders = append(out.Orders, order)
+		size += len(strings.Join(order.Members, ""))
 	}
-	return list, nil
+	return out, nil
 }
 
 // InboxOf lists requests for a person from a number on.
@@ -73,7 +80,8 @@ func (k *Keyholder) InboxOf(ctx context.Context, who Person, from int64) (wire.I
 		return wire.Inbox{}, err
 	}
 	out := wire.Inbox{Next: max(from, 1), Requests: []wire.Asked{}}
-	for ; out.Next <= count && len(out.Requests) < inboxPage; out.Next++ {
+	size := 0
+	for ; out.Next <= count && len(out.Requests) < inboxPage && size < pageBytes; out.Next++ {
 		var hash record.Digest
 		if _, err := k.read(ctx, inboxName(out.Next), &hash); err != nil {
 			return out, err
@@ -88,6 +96,7 @@ func (k *Keyholder) InboxOf(ctx context.Context, who Person, from int64) (wire.I
 				return out, err
 			}
 			out.Requests = append(out.Requests, shown)
+			size += len(shown.Statement) + len(strings.Join(shown.Approvals, ""))
 		}
 	}
 	return out, nil
@@ -180,6 +189,7 @@ func (k *Keyholder) ReadLog(ctx context.Context, who Person, of record.Digest, f
 	if err != nil {
 		return out, err
 	}
+	lines = within(lines, pageBytes)
 	out.Events = make([]wire.LoggedEvent, len(lines))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(proofsAtOnce)
@@ -191,6 +201,17 @@ func (k *Keyholder) ReadLog(ctx context.Context, who Person, of record.Digest, f
 	}
 	out.Next += int64(len(lines))
 	return out, group.Wait()
+}
+
+// within cuts a page at a number of bytes; one line always fits.
+func within(lines []LogLine, limit int) []LogLine {
+	size := 0
+	for i, line := range lines {
+		if size += len(line.Opened); size > limit && i > 0 {
+			return lines[:i]
+		}
+	}
+	return lines
 }
 
 // proofsAtOnce is how many proofs are fetched at a time.

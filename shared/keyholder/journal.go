@@ -59,29 +59,17 @@ func (c *change) journal(of record.Digest, kind record.EventKind, body any) (ope
 	if err := c.put(eventName(of, event.Number), made); err != nil {
 		return opening{}, err
 	}
-	c.cases = append(c.cases, of)
 	return made, c.put(journalName(of), state)
 }
 
-// act is update followed by posting every event of the cases that were touched: nothing that f did is
-// answered before the vault's log holds it. When the log cannot be reached the act stands, the
-// caller is told to try again, and whoever comes next on that case posts it first.
-func (k *Keyholder) act(ctx context.Context, f func(*change) error) error {
-	var cases []record.Digest
-	err := k.update(ctx, func(c *change) error {
-		err := f(c)
-		cases = c.cases
-		return err
-	})
-	if err != nil {
+// act is update followed by posting every event of the case that the log is not known to hold, whether f changed anything now or an
+// earlier call did and was cut off: nothing is answered before the vault's log holds it. When the log cannot be reached
+// the act stands, the caller is told to try again, and whoever comes next on that case posts it first.
+func (k *Keyholder) act(ctx context.Context, of record.Digest, f func(*change) error) error {
+	if err := k.update(ctx, f); err != nil {
 		return err
 	}
-	for _, of := range cases {
-		if err := k.post(ctx, of); err != nil {
-			return err
-		}
-	}
-	return nil
+	return k.post(ctx, of)
 }
 
 // postAtOnce is how many events go to the log in one call.

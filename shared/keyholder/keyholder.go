@@ -230,7 +230,6 @@ type change struct {
 	ctx    context.Context
 	seen   map[string]store.Row
 	writes map[string]store.Write
-	cases  []record.Digest // journals that this change appended to
 }
 
 // lostLooks is how often a change looks again before it says that a row is missing.

@@ -70,7 +70,7 @@ func (k *Keyholder) FileRefusal(ctx context.Context, raw string) error {
 	if _, err := k.chain(ctx, r.Chain); err != nil {
 		return err
 	}
-	err = k.act(ctx, func(c *change) error {
+	return k.act(ctx, r.Chain, func(c *change) error {
 		name := nonceName(author.ID, r.Nonce)
 		var before record.Digest
 		if found, err := c.load(name, &before); err != nil || found {
@@ -82,10 +82,6 @@ func (k *Keyholder) FileRefusal(ctx context.Context, raw string) error {
 		_, err := c.journal(r.Chain, record.EventRefused, map[string]any{"by": author.ID, "reason": r.Reason, "statement": raw})
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return k.post(ctx, r.Chain)
 }
 
 func (k *Keyholder) checkNote(ctx context.Context, collector Person, raw []byte) (*seal.Note, error) {

@@ -46,10 +46,7 @@ func (k *Keyholder) Admit(ctx context.Context, raw string) (Chain, error) {
 	if hash.IsZero() {
 		hash = next.Hash
 	}
-	if err := k.act(ctx, func(c *change) error { return c.admit(trust, hash, next, raw) }); err != nil {
-		return Chain{}, err
-	}
-	if err := k.post(ctx, hash); err != nil {
+	if err := k.act(ctx, hash, func(c *change) error { return c.admit(trust, hash, next, raw) }); err != nil {
 		return Chain{}, err
 	}
 	if k.cfg.Invoke != nil {

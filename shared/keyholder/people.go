@@ -13,7 +13,7 @@ import (
 )
 
 // roster is every key that was ever enrolled here and those that are suspended. It is one row, so that its
-// digest, which the status carries, is of one moment; it has room for about 2,500 keys.
+// digest, which the status carries, is of one moment; see maxEnrolled.
 type roster struct {
 	Enrolled  map[string]record.Digest `json:"enrolled"` // key id → hash of the enrolment
 	Suspended []record.Digest          `json:"suspended,omitempty"`
@@ -51,6 +51,15 @@ type Person struct {
 	Suspended bool
 }
 
+// same tells whether two enrolments may be one person's: one key, or one name. Who gets a new key has two in service for a while, and
+// must not be two people meanwhile; namesakes are told apart by how they are enrolled.
+func (p Person) same(other Person) bool {
+	return p.ID == other.ID || strings.EqualFold(p.Enrolment.Name, other.Enrolment.Name)
+}
+
+// maxEnrolled is how many keys the roster takes, so that it has room to suspend every one of them.
+const maxEnrolled = 1900
+
 // Enrol registers a person or machine by the registrars' joint statement (by the court's root alone for judges and
 // clerks). Enrolling the same again changes nothing; another enrolment of the same key replaces it only if it is newer.
 func (k *Keyholder) Enrol(ctx context.Context, joint record.Joint) (Person, error) {
@@ -66,7 +75,7 @@ func (k *Keyholder) Enrol(ctx context.Context, joint record.Joint) (Person, erro
 	if err := ownKeys(trust.Trust, id); err != nil {
 		return Person{}, err
 	}
-	err = k.act(ctx, func(c *change) error {
+	err = k.act(ctx, record.Digest{}, func(c *change) error {
 		var all roster
 		if _, err := c.load("roster", &all); err != nil {
 			return err
@@ -84,6 +93,9 @@ func (k *Keyholder) Enrol(ctx context.Context, joint record.Joint) (Person, erro
 		}
 		if all.Enrolled == nil {
 			all.Enrolled = map[string]record.Digest{}
+		}
+		if _, known := all.Enrolled[id.String()]; !known && len(all.Enrolled) >= maxEnrolled {
+			return problem.New(problem.Unavailable, "this keyholder has room for %d enrolled keys; tell the operator", maxEnrolled)
 		}
 		all.Enrolled[id.String()] = hash
 		if err := c.put("roster", all); err != nil {
@@ -180,7 +192,7 @@ func (k *Keyholder) SuspendPerson(ctx context.Context, raw string) error {
 	if err := record.CheckText(s.Reason); err != nil {
 		return err
 	}
-	return k.act(ctx, func(c *change) error {
+	return k.act(ctx, record.Digest{}, func(c *change) error {
 		var all roster
 		if _, err := c.load("roster", &all); err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/hpke"
 	"maps"
+	"slices"
 	"time"
 
 	"arca.example/arca/shared/ledger"
@@ -109,7 +110,7 @@ func (k *Keyholder) grant(ctx context.Context, asked Asked, at ledger.Checkpoint
 	if err != nil {
 		return granted{}, err
 	}
-	approvers, err := k.approvers(ctx, asked, at)
+	approvers, err := k.approvers(ctx, asked, author, at)
 	if err != nil {
 		return granted{}, err
 	}
@@ -117,14 +118,12 @@ func (k *Keyholder) grant(ctx context.Context, asked Asked, at ledger.Checkpoint
 }
 
 // approvers are the distinct people other than the author, in service now, whose approval has not expired.
-func (k *Keyholder) approvers(ctx context.Context, asked Asked, at ledger.Checkpoint) ([]Person, error) {
+func (k *Keyholder) approvers(ctx context.Context, asked Asked, author Person, at ledger.Checkpoint) ([]Person, error) {
 	var people []Person
-	seen := map[record.KeyID]bool{asked.Author: true}
 	for _, d := range asked.Approvals {
-		if seen[d.Author] || !d.Approval.Approve || at.Within(d.Approval.Issued.Add(-skew), d.Approval.Expires) != nil {
+		if !d.Approval.Approve || at.Within(d.Approval.Issued.Add(-skew), d.Approval.Expires) != nil {
 			continue
 		}
-		seen[d.Author] = true
 		p, err := k.Person(ctx, d.Author)
 		if problem.KindOf(err) == problem.Denied && err != nil {
 			continue // an approver who has left since does not count
@@ -132,7 +131,9 @@ func (k *Keyholder) approvers(ctx context.Context, asked Asked, at ledger.Checkp
 		if err != nil {
 			return nil, err
 		}
-		people = append(people, p)
+		if !p.same(author) && !slices.ContainsFunc(people, p.same) {
+			people = append(people, p)
+		}
 	}
 	return people, nil
 }
@@ -330,7 +331,7 @@ func (k *Keyholder) commitRelease(ctx context.Context, asked Asked, release reco
 	if err != nil {
 		return "", err
 	}
-	err = k.act(ctx, func(c *change) error {
+	err = k.act(ctx, asked.Request.Chain, func(c *change) error {
 		if age := k.cfg.Now().Sub(g.asked); age < 0 || age > statusFor {
 			return problem.New(problem.Unavailable, "deciding took so long that the other keyholder's status is no longer of this minute; try again")
 		}

@@ -67,11 +67,11 @@ func (k *Keyholder) Ask(ctx context.Context, raw string) (record.Digest, error) 
 	if r.Expires.Before(k.now()) {
 		return record.Digest{}, problem.New(problem.Denied, "the request has expired; ask again")
 	}
-	err = k.act(ctx, func(c *change) error { return c.fileRequest(st, author, &r) })
+	err = k.act(ctx, r.Chain, func(c *change) error { return c.fileRequest(st, author, &r) })
 	if err != nil {
 		return record.Digest{}, err
 	}
-	return st.Hash, k.post(ctx, r.Chain)
+	return st.Hash, nil
 }
 
 // openSigned verifies a statement by an enrolled person.
@@ -193,10 +193,7 @@ func (k *Keyholder) Decide(ctx context.Context, raw string) error {
 	if a.Expires.Before(k.now()) {
 		return problem.New(problem.Denied, "the approval has expired; decide again")
 	}
-	if err := k.act(ctx, func(c *change) error { return c.fileApproval(st, author, asked, &a) }); err != nil {
-		return err
-	}
-	return k.post(ctx, asked.Request.Chain)
+	return k.act(ctx, asked.Request.Chain, func(c *change) error { return c.fileApproval(st, author, asked, &a) })
 }
 
 func (k *Keyholder) mayDecide(ctx context.Context, action policy.Action, author Person, asked Asked) error {
@@ -210,6 +207,9 @@ func (k *Keyholder) mayDecide(ctx context.Context, action policy.Action, author 
 	requester, err := k.Person(ctx, asked.Author)
 	if err != nil {
 		return err
+	}
+	if author.same(requester) {
+		return problem.New(problem.Denied, "nobody decides on their own request, under another key neither")
 	}
 	return mayDecideOn(action, author, requester, state, &asked.Request)
 }
@@ -302,7 +302,7 @@ func (k *Keyholder) refuse(ctx context.Context, chain record.Digest, st record.S
 	if _, err := k.chain(ctx, chain); err != nil {
 		return reason // a chain that is not known here has no journal to write in
 	}
-	err := k.act(ctx, func(c *change) error {
+	err := k.act(ctx, chain, func(c *change) error {
 		_, err := c.journal(chain, record.EventRefused, map[string]any{
 			"by": st.Author, "statement": st.Raw, "reason": problem.MessageOf(reason),
 		})
@@ -442,15 +442,24 @@ func (k *Keyholder) proven(ctx context.Context, verifier *ledger.Verifier, o ope
 		return ledger.Checkpoint{}, err
 	}
 	proof, err := k.log.Proof(ctx, entry)
-	if err != nil && problem.KindOf(err) == problem.Conflict {
-		return ledger.Checkpoint{}, problem.Wrap(problem.Unavailable, err, "the log holds this and will show it in the next witnessed checkpoint; try again in a second")
-	}
 	if err != nil {
-		return ledger.Checkpoint{}, err
+		return ledger.Checkpoint{}, unproven(err)
 	}
 	at, _, err := verifier.VerifyInclusion(entry, proof)
 	if err != nil {
 		return ledger.Checkpoint{}, err
 	}
 	return at, at.Fresh(k.cfg.Now(), skew)
+}
+
+// unproven says in a keyholder's own words that the log gave no proof. The vault's words go no further than the process log: they
+// would stand in the journal and before the requester as this keyholder's, and so would its refusal.
+func unproven(cause error) error {
+	switch problem.KindOf(cause) {
+	case problem.Conflict:
+		return problem.Wrap(problem.Unavailable, cause, "the log holds this and will show it in the next witnessed checkpoint; try again in a second")
+	case problem.NotFound:
+		return problem.Wrap(problem.NotFound, cause, "the log does not know the request or an approval; try again in a minute")
+	}
+	return problem.Wrap(problem.Unavailable, cause, "the log gives no proof under a witnessed checkpoint now; try again in a minute")
 }

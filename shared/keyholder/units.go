@@ -95,7 +95,7 @@ func (k *Keyholder) makeUnit(ctx context.Context, u seal.Unit) error {
 	if err != nil {
 		return err
 	}
-	return k.act(ctx, func(c *change) error {
+	return k.act(ctx, u.Order, func(c *change) error {
 		var row unitRow
 		if found, err := c.load(unitName(u), &row); err != nil || found {
 			return err

@@ -230,9 +230,21 @@ func (k *Keyholder) Admit(ctx context.Context, statement string) (out Order, err
 	return out, k.do(ctx, "POST", "/v1/orders", statement, &out)
 }
 
-// Orders lists the chains that concern the caller.
+// Orders lists all chains that concern the caller, page by page.
 func (k *Keyholder) Orders(ctx context.Context) (out Orders, err error) {
-	return out, k.do(ctx, "GET", "/v1/orders", nil, &out)
+	for {
+		var page Orders
+		if err := k.do(ctx, "GET", "/v1/orders?from="+strconv.Itoa(out.Next), nil, &page); err != nil {
+			return out, err
+		}
+		if page.Next <= out.Next && page.Next < page.Total {
+			return out, problem.New(problem.Unavailable, "the party's list of orders does not go on; update arca or tell its operator")
+		}
+		out.Orders, out.Next, out.Total = append(out.Orders, page.Orders...), page.Next, page.Total
+		if page.Next >= page.Total {
+			return out, nil
+		}
+	}
 }
 
 // Order gives one chain with its members and units.

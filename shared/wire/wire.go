@@ -124,7 +124,9 @@ type Order struct {
 
 // Orders is a list of them.
 type Orders struct {
+	Next   int     `json:"next" doc:"continue from this place while it is below total"`
 	Orders []Order `json:"orders"`
+	Total  int     `json:"total" doc:"chains admitted here, whomever they concern"`
 }
 
 // Asked is a request as the inbox shows it.
