@@ -6,7 +6,9 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"math/big"
@@ -17,6 +19,7 @@ import (
 
 	"arca.example/arca/shared/keyholder"
 	"arca.example/arca/shared/keys"
+	"arca.example/arca/shared/ledger"
 	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/record"
 	"arca.example/arca/shared/seal"
@@ -103,16 +106,20 @@ func TestAnApproverCountsOnceAndMayProlong(t *testing.T) {
 	}
 }
 
-// padded signs with a certificate chain that is mostly junk: only the first certificate is ever looked at.
+// padded signs with a certificate chain whose second certificate is mostly junk: only the first is ever looked at.
 func (w *world) padded(who string, typ record.Type, v any, junk int) string {
 	w.t.Helper()
 	key := w.people[who].Ed25519()
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "x"}, NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public().(ed25519.PublicKey), key)
-	must(w.t, err)
-	leaf, err := x509.ParseCertificate(der)
-	must(w.t, err)
-	raw, err := record.Sign(w.people[who], typ, w.now(), v, leaf, &x509.Certificate{Raw: make([]byte, junk)})
+	certificate := func(extensions ...pkix.Extension) *x509.Certificate {
+		template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: w.now(), NotAfter: w.now().AddDate(1, 0, 0), ExtraExtensions: extensions}
+		der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public().(ed25519.PublicKey), key)
+		must(w.t, err)
+		c, err := x509.ParseCertificate(der)
+		must(w.t, err)
+		return c
+	}
+	filler := pkix.Extension{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 99999}, Value: make([]byte, junk)}
+	raw, err := record.Sign(w.people[who], typ, w.now(), v, certificate(), certificate(filler))
 	must(w.t, err)
 	return raw
 }
@@ -127,8 +134,10 @@ func TestAnOverlongRefusalDoesNotJamTheJournal(t *testing.T) {
 	var r record.Request
 	must(t, record.Unmarshal(st.Payload, &r))
 	r.Compartment = "privileged"
-	raw := w.padded("investigator", record.TypeRequest, r, 145_300)
-	if len(raw) > record.MaxBytes || len(raw) < record.MaxBytes-1000 {
+	junk := 140_000
+	junk += (record.MaxBytes - len(w.padded("investigator", record.TypeRequest, r, junk)) - 50) * 9 / 16
+	raw := w.padded("investigator", record.TypeRequest, r, junk)
+	if len(raw) > record.MaxBytes || len(raw) < record.MaxBytes-200 {
 		t.Fatalf("the attack's statement has %d bytes", len(raw))
 	}
 	if _, err := w.keyholder[seal.Court].Ask(t.Context(), raw); err == nil {
@@ -348,4 +357,147 @@ func (w *world) restarted(party seal.Role) *keyholder.Keyholder {
 		return nil
 	}
 	return k
+}
+
+// Somebody who got a new key has two in service until the old one ends: one as investigator, one as supervisor since the
+// promotion. They are one person, who does not answer for their own request.
+func TestOnePersonWithTwoKeysIsOnePerson(t *testing.T) {
+	w, b := ready(t)
+	w.enrol("officer 7", record.Enrolment{Roles: []record.Role{record.Investigator}, PoliceUnit: "Unit A", Clearance: "secret"})
+	asks := w.people["officer 7"]
+	w.enrol("officer 7", record.Enrolment{Roles: []record.Role{record.Supervisor}, PoliceUnit: "Unit A", Clearance: "secret"})
+	raw, _ := w.ask(b)
+	st, err := record.Peek(raw)
+	must(t, err)
+	var r record.Request
+	must(t, record.Unmarshal(st.Payload, &r))
+	raw, err = record.Sign(asks, record.TypeRequest, w.now(), r)
+	must(t, err)
+	hash := w.send(raw)
+	for _, party := range parties {
+		if err := w.keyholder[party].Decide(t.Context(), w.approval("officer 7", hash, true)); problem.KindOf(err) != problem.Denied {
+			t.Errorf("%s took an approval of one's own request under another key: %v", party, err)
+		}
+	}
+	w.sequence()
+	p, err := w.keyholder[seal.Court].Person(t.Context(), asks.Public().ID())
+	must(t, err)
+	if _, err := w.keyholder[seal.Court].Release(t.Context(), p, hash, 0); problem.KindOf(err) != problem.Denied {
+		t.Fatal("one person alone got a half:", err)
+	}
+}
+
+// lyingLog is a vault that answers for a proof with a refusal in words of its own.
+type lyingLog struct {
+	worldLog
+	says error
+}
+
+func (l lyingLog) Proof(context.Context, ledger.Entry) ([]byte, error) { return nil, l.says }
+
+// The vault's words reach neither the person who asked nor the case's journal, and its refusal is not a keyholder's.
+func TestTheVaultDoesNotSpeakForAKeyholder(t *testing.T) {
+	w, b := ready(t)
+	raw, _ := w.ask(b)
+	hash := w.send(raw, "supervisor")
+	for _, kind := range []problem.Kind{problem.Denied, problem.Gone, problem.Invalid, problem.Internal} {
+		k, err := keyholder.Open(t.Context(), keyholder.Config{
+			Party: seal.Court, Rows: w.rows[seal.Court], Roots: w.roots[seal.Court], Fingerprint: w.hash, Now: w.now,
+			Connect: func(*record.Signer) (keyholder.Log, keyholder.Peer) {
+				return lyingLog{worldLog{w}, problem.New(kind, "access was revoked; call 555 0100")}, worldPeer{w, seal.Custodian}
+			},
+		})
+		must(t, err)
+		_, err = k.Release(t.Context(), w.person(seal.Court, "investigator"), hash, 0)
+		if problem.KindOf(err) != problem.Unavailable || strings.Contains(problem.MessageOf(err), "555") {
+			t.Errorf("%s: %q (%s)", kind, problem.MessageOf(err), problem.KindOf(err))
+		}
+		lines, err := k.Journal(t.Context(), b.unit.Order, 1, 1000)
+		must(t, err)
+		for _, line := range lines {
+			if strings.Contains(string(line.Opened), "555") {
+				t.Errorf("%s: the vault wrote in the journal", kind)
+			}
+		}
+	}
+}
+
+// Registrars enrol until the register is full. Taking somebody out of service must still be possible, for everybody in it.
+func TestAFullRegisterStillTakesSuspensions(t *testing.T) {
+	w := newWorld(t).cast()
+	k := w.keyholder[seal.Court]
+	for _, filled := range []struct{ enrolled, suspended int }{{1800, 0}, {1890, 1886}} {
+		must(t, k.FillRoster(t.Context(), filled.enrolled, filled.suspended))
+		full := false
+		for n := range 200 {
+			s := newSigner(t)
+			joint := w.enrolment(s, fmt.Sprint("person ", n), record.Enrolment{Roles: []record.Role{record.Investigator}, PoliceUnit: "Unit A", Clearance: "secret"})
+			if _, err := k.Enrol(t.Context(), joint); err != nil {
+				full = true
+				break
+			}
+		}
+		if !full {
+			t.Fatal("the register has no end")
+		}
+		for _, name := range []string{"investigator", "supervisor", "stranger", "collector"} {
+			person := w.people[name].Public().ID()
+			raw, err := record.Sign(w.offices["court registrar"], record.TypeSuspension, w.now(), record.PersonSuspension{Audience: w.hash, Issued: w.now(), Nonce: newID(), Person: person, Reason: "left"})
+			must(t, err)
+			if err := k.SuspendPerson(t.Context(), raw); err != nil {
+				t.Fatalf("%d enrolled: a suspension is refused: %v", filled.enrolled, err)
+			}
+		}
+	}
+}
+
+// A reader has forty statements refused and files forty requests, each as long as any may be. An answer of more than the few
+// megabytes that a function may give reaches nobody: the auditor must get the journal, and the supervisor the inbox, in pages that fit.
+func TestLongStatementsJamNeitherJournalNorInbox(t *testing.T) {
+	w, b := ready(t)
+	k := w.keyholder[seal.Court]
+	plain, _ := w.ask(b)
+	st, err := record.Peek(plain)
+	must(t, err)
+	var r record.Request
+	must(t, record.Unmarshal(st.Payload, &r))
+	for n := range 80 {
+		r.Nonce, r.Compartment = newID(), map[bool]string{true: "main", false: "privileged"}[n%2 == 0]
+		_, _ = k.Ask(t.Context(), w.padded("investigator", record.TypeRequest, r, 60_000))
+	}
+	w.sequence()
+	const most = 4 << 20 // in JSON, well below what Lambda and the clients take
+	events, asked := 0, 0
+	for from := int64(1); ; {
+		page, err := k.ReadLog(t.Context(), w.person(seal.Court, "auditor"), b.unit.Order, from)
+		must(t, err)
+		if size := sizeOf(t, page); size > most {
+			t.Fatalf("a page of the journal has %d bytes", size)
+		}
+		if events += len(page.Events); len(page.Events) == 0 {
+			break
+		}
+		from = page.Next
+	}
+	for from := int64(1); ; {
+		page, err := k.InboxOf(t.Context(), w.person(seal.Court, "supervisor"), from)
+		must(t, err)
+		if size := sizeOf(t, page); size > most {
+			t.Fatalf("a page of the inbox has %d bytes", size)
+		}
+		if asked += len(page.Requests); len(page.Requests) == 0 {
+			break
+		}
+		from = page.Next
+	}
+	if events < 80 || asked != 40 {
+		t.Fatalf("%d events and %d requests were shown", events, asked)
+	}
+}
+
+func sizeOf(t testing.TB, v any) int {
+	t.Helper()
+	b, err := json.Marshal(v)
+	must(t, err)
+	return len(b)
 }
