@@ -242,11 +242,13 @@ func (c *Collector) noteRole(ctx context.Context, role seal.Role, list []*entry)
 }
 
 func (c *Collector) noteEntry(ctx context.Context, role seal.Role, e *entry, blocked map[seal.Unit]bool) error {
-	receipts := *e.at.receipts(role)
+	c.mu.Lock() // while sealing goes on, another goroutine deposits
+	receipts, arrived := *e.at.receipts(role), e.at.Arrived
+	c.mu.Unlock()
 	if !slices.Contains(receipts, "") {
 		return nil
 	}
-	if !e.at.Arrived {
+	if !arrived {
 		for _, u := range e.units {
 			blocked[u] = true
 		}

@@ -97,7 +97,7 @@ func (w *world) sealOnce(chain record.Digest, path string, cores int, send bool)
 	before := runtime.GOMAXPROCS(cores)
 	defer runtime.GOMAXPROCS(before)
 	began := time.Now()
-	if err := sealAll(w.run.ctx, c, []collector.Item{item(chain, path, largeSize, callStart())}); err != nil {
+	if err := firstError(c.Seal(w.run.ctx, []collector.Item{item(chain, path, largeSize, callStart())}, nil)); err != nil {
 		return 0, err
 	}
 	rate := rateOf(largeSize, time.Since(began))
@@ -116,7 +116,7 @@ func (w *world) sealOnce(chain record.Digest, path string, cores int, send bool)
 		defer os.Remove(path)
 		small = append(small, item(chain, path, int64(len(content)), callStart()))
 	}
-	if err := sealAll(w.run.ctx, c, small); err != nil {
+	if err := firstError(c.Seal(w.run.ctx, small, nil)); err != nil {
 		return 0, err
 	}
 	return rate, c.Flush(w.run.ctx)

@@ -180,7 +180,7 @@ func (r *run) compare(where string, src *source, one, many, peer []outcome, targ
 			r.table.atLeast(what, rate, "restic backup", median(rates(src, peer, whole)), target)
 		}
 		spool := median(rates(src, of.list, func(o outcome) time.Duration { return o.seal }))
-		r.table.beside("  of it, until all is safe in the spool", spool)
+		r.table.beside("  all safe in the spool, and some sent, at", spool)
 	}
 }
 
@@ -203,6 +203,9 @@ func (r *run) arcaPacks(src *source, name string, orders int, objects installati
 		chains = append(chains, chain)
 	}
 	start := callStart()
+	if err := w.settle(chains, start); err != nil {
+		return o, err
+	}
 	began := time.Now()
 	c, err := w.collector()
 	if err != nil {
@@ -213,7 +216,7 @@ func (r *run) arcaPacks(src *source, name string, orders int, objects installati
 	for i, path := range src.paths {
 		list = append(list, item(chains[i%orders], path, src.sizes[i], start))
 	}
-	if err := sealAll(r.ctx, c, list); err != nil {
+	if err := firstError(c.SealAndSend(r.ctx, list, nil)); err != nil {
 		return o, err
 	}
 	o.seal = time.Since(began)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,6 +16,8 @@ import (
 	"arca.example/arca/shared/mirror"
 	"arca.example/arca/shared/reader"
 	"arca.example/arca/shared/record"
+	"arca.example/arca/shared/seal"
+	"arca.example/arca/shared/wire"
 )
 
 // world is an installation whose parties run in this process.
@@ -120,15 +123,42 @@ func item(chain record.Digest, path string, size int64, start time.Time) collect
 // callStart is when the calls that are sealed now began.
 func callStart() time.Time { return record.Second(time.Now()).Add(-time.Minute).UTC() }
 
-// sealed is what a run of Seal gave, and the first thing that went wrong.
-func sealAll(ctx context.Context, c *collector.Collector, items []collector.Item) error {
-	results, err := c.Seal(ctx, items, nil)
+// firstError is the first thing that went wrong in sealing.
+func firstError(results []collector.Sealed, err error) error {
 	for _, s := range results {
 		if err == nil && s.Err != nil {
 			err = s.Err
 		}
 	}
 	return err
+}
+
+// settle waits until both keyholders have made the units of orders that they admitted, which in practice happened weeks
+// ago, and until the work that admitting left behind is done.
+func (w *world) settle(chains []record.Digest, start time.Time) error {
+	signer, err := w.Identity("collector")
+	if err != nil {
+		return err
+	}
+	for range 2 { // in the second round each finds what the other has published
+		for _, chain := range chains {
+			for _, party := range installation.Keyholders {
+				ask := wire.UnitAsk{Chain: chain.String(), Classification: "restricted", Compartment: "main", Week: seal.WeekOf(start)}
+				if _, err := w.Keyholder(party, signer).Unit(w.run.ctx, ask); err != nil {
+					return fmt.Errorf("unit at %s: %w", party, err)
+				}
+			}
+		}
+	}
+	const step = 500 * time.Millisecond
+	for deadline := time.Now().Add(5 * time.Minute); time.Now().Before(deadline); {
+		before := spent()
+		time.Sleep(step)
+		if spent()-before < step/20 {
+			return nil
+		}
+	}
+	return errors.New("the parties do not come to rest")
 }
 
 // mirror opens the mirror in a folder of the installation, for fetching too.
