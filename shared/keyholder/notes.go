@@ -2,6 +2,7 @@ package keyholder
 
 import (
 	"context"
+	"crypto/hpke"
 	"errors"
 	"fmt"
 	"slices"
@@ -128,14 +129,14 @@ func (k *Keyholder) batchSecret(ctx context.Context, note *seal.Note) (seal.Batc
 		return seal.BatchSecret{}, err
 	}
 	defer clear(values[0])
-	return openBatch(note, k.cfg.Party, seal.Seed(values[0]))
-}
-
-func openBatch(note *seal.Note, party seal.Role, seed seal.Seed) (seal.BatchSecret, error) {
-	key, err := seal.NewUnitKey(seed)
+	key, err := seal.NewUnitKey(seal.Seed(values[0]))
 	if err != nil {
 		return seal.BatchSecret{}, err
 	}
+	return openBatch(note, k.cfg.Party, key)
+}
+
+func openBatch(note *seal.Note, party seal.Role, key hpke.PrivateKey) (seal.BatchSecret, error) {
 	secret, err := seal.OpenBatch(party, key, note.Statement.Batch, note.Statement.Unit, note.Sealed)
 	if err != nil {
 		return seal.BatchSecret{}, problem.Wrap(problem.Denied, err, "the batch was not sealed to this keyholder's unit key; get the unit keys again and seal anew")

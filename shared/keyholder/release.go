@@ -215,10 +215,15 @@ func (k *Keyholder) halves(ctx context.Context, asked Asked, from int) (record.R
 	if err != nil {
 		return out, problem.Wrap(problem.Invalid, err, "the request's key is not an X-Wing public key; ask again")
 	}
-	if out.Find, err = k.sealedFind(ctx, u, unit, asked, to); err != nil {
+	key, find, err := k.unitSecrets(ctx, u, unit)
+	if err != nil {
 		return out, err
 	}
-	out.Items, err = k.sealHalves(ctx, u, unit, asked, to, wanted, notes)
+	defer clear(find[:])
+	if out.Find, err = seal.SealFind(to, k.cfg.Party, asked.Hash, u, find); err != nil {
+		return out, err
+	}
+	out.Items, err = k.sealHalves(key, asked, to, wanted, notes)
 	return out, err
 }
 
@@ -267,22 +272,26 @@ func (k *Keyholder) note(ctx context.Context, id record.ID) (*seal.Note, error) 
 	return seal.ParseNote(rows[batchName(id)].Value)
 }
 
-func (k *Keyholder) sealedFind(ctx context.Context, u seal.Unit, unit unitRow, asked Asked, to hpke.PublicKey) ([]byte, error) {
-	values, err := k.secrets(ctx, unit.Find, findName(u))
-	if err != nil {
-		return nil, err
+// unitSecrets gives a unit's private key and find secret, both from the ring, in one look when one page has both.
+func (k *Keyholder) unitSecrets(ctx context.Context, u seal.Unit, unit unitRow) (hpke.PrivateKey, seal.Seed, error) {
+	names := map[int][]record.Digest{unit.Page: {seedName(u)}}
+	names[unit.Find] = append(names[unit.Find], findName(u))
+	var found [][]byte // the seed, then the find secret
+	pages := []int{unit.Page, unit.Find}
+	for _, page := range slices.Compact(pages) {
+		values, err := k.secrets(ctx, page, names[page]...)
+		if err != nil {
+			return nil, seal.Seed{}, err
+		}
+		found = append(found, values...)
 	}
-	defer clear(values[0])
-	return seal.SealFind(to, k.cfg.Party, asked.Hash, u, seal.Seed(values[0]))
+	defer clear(found[0])
+	key, err := seal.NewUnitKey(seal.Seed(found[0]))
+	return key, seal.Seed(found[1]), err
 }
 
 // sealHalves opens each batch once, and releases per recording the half of the one class that was asked, never the batch secret.
-func (k *Keyholder) sealHalves(ctx context.Context, u seal.Unit, unit unitRow, asked Asked, to hpke.PublicKey, wanted []record.Reference, notes map[record.ID]*seal.Note) ([]record.ReleasedHalf, error) {
-	values, err := k.secrets(ctx, unit.Page, seedName(u))
-	if err != nil {
-		return nil, err
-	}
-	defer clear(values[0])
+func (k *Keyholder) sealHalves(key hpke.PrivateKey, asked Asked, to hpke.PublicKey, wanted []record.Reference, notes map[record.ID]*seal.Note) ([]record.ReleasedHalf, error) {
 	class := seal.Class(asked.Request.Class)
 	opened := map[record.ID]seal.BatchSecret{}
 	items := make([]record.ReleasedHalf, 0, len(wanted))
@@ -290,7 +299,8 @@ func (k *Keyholder) sealHalves(ctx context.Context, u seal.Unit, unit unitRow, a
 		note := notes[ref.Batch]
 		secret, ok := opened[ref.Batch]
 		if !ok {
-			if secret, err = openBatch(note, k.cfg.Party, seal.Seed(values[0])); err != nil {
+			var err error
+			if secret, err = openBatch(note, k.cfg.Party, key); err != nil {
 				return nil, err
 			}
 			opened[ref.Batch] = secret
