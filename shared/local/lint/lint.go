@@ -271,7 +271,7 @@ func trusted(role any) any {
 func equalTexts(v any, want ...string) bool { return slices.Equal(local.Texts(v), want) }
 
 // underPrefix is the only wildcard: the objects of one kind in the bucket.
-var underPrefix = regexp.MustCompile(`^\$\{[A-Za-z]+\.Arn\}/[a-z]+/\*$`)
+var underPrefix = regexp.MustCompile(`^\$\{[A-Za-z]+\.Arn\}(/[a-z]+)+/\*$`)
 
 func (t *template) role(name string, r any) {
 	t.demand(local.Dig(r, "Properties", "ManagedPolicyArns") == nil, "no-managed", name, "ManagedPolicyArns must go")
