@@ -35,7 +35,7 @@ func describe(f *installation.Folder) (installationAnswer, error) {
 }
 
 func (a *app) initCommand() *cobra.Command {
-	var tick, pack string
+	var tick, pack, hsm string
 	var slots int
 	var tiny bool
 	c := a.command(spec{
@@ -59,13 +59,20 @@ func (a *app) initCommand() *cobra.Command {
 			if tiny {
 				shape = record.PackShape{Size: seal.TinyGeometry.Size, Slots: seal.TinyGeometry.Slots}
 			}
-			return a.makeInstallation(cmd, args[0], installation.Options{Pack: shape, Tick: every})
+			o := installation.Options{Pack: shape, Tick: every}
+			if hsm != "" {
+				if o.Tokens, err = installation.ReadTokens(hsm); err != nil {
+					return err
+				}
+			}
+			return a.makeInstallation(cmd, args[0], o)
 		},
 	})
 	c.Flags().StringVar(&tick, "tick", (5 * time.Minute).String(), "how often the collector sends a pack")
 	c.Flags().StringVar(&pack, "pack-size", "16MiB", "size of every pack")
 	c.Flags().IntVar(&slots, "slots", seal.DefaultGeometry.Slots, "header slots of every pack")
 	c.Flags().BoolVar(&tiny, "tiny", false, "packs of 1 MiB with 8 slots, for trying out")
+	c.Flags().StringVar(&hsm, "hsm", "", "JSON file naming PKCS#11 tokens for the roots of court and custodian")
 	c.MarkFlagsMutuallyExclusive("tiny", "pack-size")
 	c.MarkFlagsMutuallyExclusive("tiny", "slots")
 	return c

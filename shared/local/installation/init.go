@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"arca.example/arca/shared/keyholder"
-	"arca.example/arca/shared/keys"
 	"arca.example/arca/shared/ledger"
 	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/record"
@@ -28,6 +27,8 @@ const WitnessName = "witness.localhost"
 type Options struct {
 	Pack record.PackShape // zero: the default, 16 MiB with 32 slots
 	Tick time.Duration    // zero: 5 minutes
+	// Tokens hold the roots of court and custodian, by party; a party without one gets a key file.
+	Tokens map[string]Token
 }
 
 // Init makes an installation in an empty or absent folder: keys of all parties, the trust file signed by
@@ -55,7 +56,7 @@ func Init(ctx context.Context, path string, o Options) (*Folder, error) {
 	random := seal.NewSeed()
 	installation := record.ID(random[:16])
 	f.LogOrigin = "arca.localhost/" + installation.String()
-	if err := f.makeParties(); err != nil {
+	if err := f.makeParties(o.Tokens); err != nil {
 		return nil, err
 	}
 	if err := f.makeTrust(ctx, installation); err != nil {
@@ -65,22 +66,14 @@ func Init(ctx context.Context, path string, o Options) (*Folder, error) {
 }
 
 // makeParties makes folders, addresses and keys.
-func (f *Folder) makeParties() error {
+func (f *Folder) makeParties(tokens map[string]Token) error {
 	for _, dir := range []string{"vault", "court", "custodian", "collector", "mirror", "witness", "people"} {
 		if err := os.MkdirAll(f.Dir(dir), 0o700); err != nil {
 			return problem.Wrap(problem.Unavailable, err, "the installation's folders cannot be made")
 		}
 	}
 	for _, party := range []string{"vault", "court", "custodian"} {
-		text := keys.NewMachineSecret()
-		secret, err := keys.MachineSecret(text)
-		if err != nil {
-			return err
-		}
-		if err := writeNew(f.Dir(party, secretName), []byte(text+"\n")); err != nil {
-			return err
-		}
-		if _, err := keys.CreateFile(f.Dir(party, rootsName), secret); err != nil {
+		if err := f.makeRoots(party, tokens); err != nil {
 			return err
 		}
 	}

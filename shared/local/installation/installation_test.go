@@ -11,10 +11,10 @@ import (
 	"arca.example/arca/shared/wire"
 )
 
-func start(t *testing.T) *installation.Folder {
+func start(t *testing.T, tokens map[string]installation.Token) *installation.Folder {
 	t.Helper()
 	f, err := installation.Init(t.Context(), t.TempDir(), installation.Options{
-		Pack: record.PackShape{Size: seal.TinyGeometry.Size, Slots: seal.TinyGeometry.Slots}, Tick: time.Second,
+		Pack: record.PackShape{Size: seal.TinyGeometry.Size, Slots: seal.TinyGeometry.Slots}, Tick: time.Second, Tokens: tokens,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -46,8 +46,12 @@ func person(t *testing.T, f *installation.Folder, name string, e record.Enrolmen
 	return s
 }
 
-func TestOrderAndUnits(t *testing.T) {
-	f := start(t)
+func TestOrderAndUnits(t *testing.T) { orderAndUnits(t, start(t, nil)) }
+
+// orderAndUnits admits an order at both keyholders and has both make and complete a unit, twice, so that every secret was written
+// to the ring and read again.
+func orderAndUnits(t *testing.T, f *installation.Folder) {
+	t.Helper()
 	judge := person(t, f, "judge", record.Enrolment{Roles: []record.Role{record.Judge}, Court: "Court One", Clearance: "secret"})
 	now := record.Second(time.Now())
 	order := record.Order{
@@ -76,9 +80,11 @@ func TestOrderAndUnits(t *testing.T) {
 		t.Fatal(err)
 	}
 	ask := wire.UnitAsk{Chain: chain.String(), Classification: "restricted", Compartment: "main", Week: seal.WeekOf(now)}
-	for _, party := range []string{"court", "custodian"} {
-		if _, err := f.Keyholder(party, collector).Unit(t.Context(), ask); err != nil {
-			t.Fatal(party, err)
+	for range 2 {
+		for _, party := range []string{"court", "custodian"} {
+			if _, err := f.Keyholder(party, collector).Unit(t.Context(), ask); err != nil {
+				t.Fatal(party, err)
+			}
 		}
 	}
 }

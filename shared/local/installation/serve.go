@@ -229,7 +229,17 @@ func (r *Running) openStores(name string, options ServeOptions, created func(str
 	return p, nil
 }
 
-func (f *Folder) roots(name string) (keys.Roots, error) { return f.openRoots(name) }
+// roots opens a party's roots: in its token if it has one, else in its key file.
+func (f *Folder) roots(name string) (keys.Roots, error) {
+	t, err := f.token(name)
+	if err != nil {
+		return nil, err
+	}
+	if t != nil {
+		return t.open()
+	}
+	return f.openRoots(name)
+}
 
 const (
 	rootsName  = "roots.age"
