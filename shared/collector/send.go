@@ -20,7 +20,7 @@ import (
 
 const (
 	uploadsAtOnce = 4                // packs on their way to the object store at a time
-	notesAtOnce   = 8                // notes of one pack on their way to one keyholder
+	notesAtOnce   = 32               // notes of one pack on their way to one keyholder
 	proofWait     = 20 * time.Second // how long Flush waits for the log
 )
 
