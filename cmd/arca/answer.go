@@ -93,6 +93,9 @@ func (a *app) finish(err error) int {
 		}{f})
 	} else if !a.json {
 		fmt.Fprintln(a.err, "arca: "+clean(f.Message))
+		if hint := a.notServed(f); hint != "" {
+			fmt.Fprintln(a.err, "arca: "+clean(hint))
+		}
 	}
 	if a.verbose {
 		fmt.Fprintln(a.err, "cause: "+clean(err.Error()))

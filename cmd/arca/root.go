@@ -44,10 +44,10 @@ func run(ctx context.Context, args []string, s streams) int {
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err != nil && !a.begun {
 		a.json = a.json || slices.Contains(args, "--json") // a line that did not parse still gets its answer in the form it asked for
-		err = misuse{err}
+		err = misuse{unclear(cmd, err)}
 	}
 	return a.finish(err)
 }
@@ -75,7 +75,7 @@ func (a *app) command(s spec) *cobra.Command {
 // group makes a command that only has commands of its own.
 func (a *app) group(use, short string, members ...*cobra.Command) *cobra.Command {
 	c := &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
-		return errors.New("say what to do; see arca " + use + " --help")
+		return errors.New("say what to do; see " + cmd.CommandPath() + " --help")
 	}}
 	c.AddCommand(members...)
 	return c

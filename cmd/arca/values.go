@@ -20,7 +20,7 @@ const minPrefix = 8
 func match(what, text string, length int, all func() ([]string, error)) (string, error) {
 	text = strings.ToLower(text)
 	if !hexPrefix.MatchString(text) || len(text) < minPrefix || len(text) > length {
-		return "", problem.New(problem.Invalid, "the id of a %s is %d hexadecimal digits, or at least its first %d", what, length, minPrefix)
+		return "", problem.New(problem.Invalid, "%s is named by an id of %d hexadecimal digits; give it, or at least its first %d", article(what), length, minPrefix)
 	}
 	if len(text) == length {
 		return text, nil
@@ -37,13 +37,23 @@ func match(what, text string, length int, all func() ([]string, error)) (string,
 	}
 	switch len(found) {
 	case 0:
-		return "", problem.New(problem.NotFound, "no %s that you can see has an id that begins like this", what)
+		return "", problem.New(problem.NotFound, "no %s that you can see has an id that begins like this; compare with: %s", what, shownBy[what])
 	case 1:
 		for id := range found {
 			return id, nil
 		}
 	}
-	return "", problem.New(problem.Invalid, "%d ids of a %s begin like this; give more digits", len(found), what)
+	return "", problem.New(problem.Invalid, "%d ids begin like this, and %s has one; give more digits", len(found), article(what))
+}
+
+// shownBy is the command that shows the ids of each kind of thing.
+var shownBy = map[string]string{"order chain": "arca ls", "recording": "arca ls --order CHAIN", "request": "arca inbox --all"}
+
+func article(noun string) string {
+	if strings.ContainsRune("aeiou", rune(noun[0])) {
+		return "an " + noun
+	}
+	return "a " + noun
 }
 
 // parseTime reads a time: RFC 3339, a date (its first second, UTC), or +30d, +12h, +20m from base.
@@ -57,7 +67,7 @@ func parseTime(text string, base time.Time) (time.Time, error) {
 			return record.Second(t), nil
 		}
 	}
-	return time.Time{}, problem.New(problem.Invalid, "a time reads 2026-11-22T10:00:00Z, 2026-11-22 or, counted on, +30d")
+	return time.Time{}, problem.New(problem.Invalid, "a time reads 2026-11-22T10:00:00Z (UTC) or 2026-11-22T11:00:00+01:00 (with its zone), 2026-11-22 (its first second, UTC) or, counted on, +30d")
 }
 
 // parseSpan reads a duration with days: 30d, or Go's form.
