@@ -23,6 +23,7 @@ import (
 	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/record"
 	"arca.example/arca/shared/seal"
+	"arca.example/arca/shared/store/storetest"
 )
 
 // Every test here is an attack that worked once. Its name says what must not be possible.
@@ -500,4 +501,38 @@ func sizeOf(t testing.TB, v any) int {
 	b, err := json.Marshal(v)
 	must(t, err)
 	return len(b)
+}
+
+// Somebody was enrolled as supervisor and, later, as investigator only. The storage vendors of both keyholders take away one row
+// each, and the first enrolment is sent again, as anybody can who has kept it.
+func TestAnOlderEnrolmentDoesNotComeBackWhenARowIsTakenAway(t *testing.T) {
+	w := newWorld(t).cast()
+	s := newSigner(t)
+	before := map[seal.Role]storetest.Snapshot{}
+	for _, party := range parties {
+		before[party] = w.rows[party].Snapshot()
+	}
+	older := w.enrolment(s, "officer 9", record.Enrolment{Roles: []record.Role{record.Supervisor}, PoliceUnit: "Unit A", Clearance: "secret"})
+	w.pass(time.Hour)
+	newer := w.enrolment(s, "officer 9", record.Enrolment{Roles: []record.Role{record.Investigator}, PoliceUnit: "Unit A", Clearance: "secret"})
+	for _, party := range parties {
+		for _, joint := range []record.Joint{older, newer} {
+			_, err := w.keyholder[party].Enrol(t.Context(), joint)
+			must(t, err)
+		}
+		now := w.rows[party].Snapshot()
+		for key := range now {
+			if _, old := before[party][key]; old {
+				continue
+			}
+			without := maps.Clone(now)
+			delete(without, key)
+			w.rows[party].Restore(without)
+			_, _ = w.keyholder[party].Enrol(t.Context(), older)
+			if p, err := w.keyholder[party].Person(t.Context(), s.Public().ID()); err == nil && p.Enrolment.Of(record.Supervisor) {
+				t.Errorf("%s: the older enrolment is in force again", party)
+			}
+		}
+		w.rows[party].Restore(now)
+	}
 }

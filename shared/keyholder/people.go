@@ -90,6 +90,9 @@ func (k *Keyholder) Enrol(ctx context.Context, joint record.Joint) (Person, erro
 			if old, _, err := openEnrolment(trust, before); err == nil && !e.Issued.After(old.Issued) {
 				return problem.New(problem.Conflict, "a newer enrolment of this key is already registered")
 			}
+		} else if _, listed := all.Enrolled[id.String()]; listed {
+			// Without the row nothing shows which of two enrolments is the newer: an old one could come back.
+			return lost(nil, "an enrolled key has no enrolment")
 		}
 		if all.Enrolled == nil {
 			all.Enrolled = map[string]record.Digest{}

@@ -75,10 +75,14 @@ func differs(court, custodian *InboxItem) string {
 	return strings.Join(list, "; ")
 }
 
+// maxAsked bounds what one keyholder can make a reader hold.
+const maxAsked = 20_000
+
 // readInbox follows Next until it stands still.
 func readInbox(ctx context.Context, k Keyholder) ([]wire.Asked, error) {
 	var all []wire.Asked
-	for from := int64(1); ; {
+	from := int64(1)
+	for n := 0; n < maxPages && len(all) <= maxAsked; n++ {
 		page, err := k.Inbox(ctx, from)
 		if err != nil {
 			return nil, err
@@ -89,6 +93,7 @@ func readInbox(ctx context.Context, k Keyholder) ([]wire.Asked, error) {
 		}
 		from = page.Next
 	}
+	return nil, problem.New(problem.Unavailable, "a keyholder's inbox has no end; tell its operator")
 }
 
 // openAsked verifies what a keyholder shows as far as this person may see enrolments.
