@@ -217,6 +217,9 @@ func (p *packRow) open(n uint64, now time.Time) error {
 // has verified the whole checksum; the slot area is read and hashed here. Whoever relies on a pack compares digests.
 func (v *Vault) stored(ctx context.Context, n uint64) (pack, slots record.Digest, err error) {
 	info, err := v.cfg.Blobs.Stat(ctx, seal.PackKey(n))
+	if err != nil && problem.KindOf(err) == problem.NotFound {
+		return pack, slots, problem.Wrap(problem.NotFound, err, "no pack is stored under this number yet; store it with the transfer that was given, then confirm")
+	}
 	if err != nil {
 		return pack, slots, err
 	}
