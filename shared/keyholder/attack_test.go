@@ -13,6 +13,7 @@ import (
 	"maps"
 	"math/big"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -534,5 +535,57 @@ func TestAnOlderEnrolmentDoesNotComeBackWhenARowIsTakenAway(t *testing.T) {
 			}
 		}
 		w.rows[party].Restore(now)
+	}
+}
+
+// A malicious collector fills a unit with batches as large as any may be. Whoever then asks for the whole unit must still get it: what
+// one page of the answer takes in memory must not grow with what lies in the unit.
+func TestAFilledUnitDoesNotExhaustARelease(t *testing.T) {
+	w, first := ready(t)
+	u, keysOf := w.unit(first.unit.Order)
+	contents := make([]string, seal.MaxMembers)
+	for i := range contents {
+		contents[i] = "x"
+	}
+	const batches = 24
+	for previous, n := first.signed.Statement, 0; n < batches; n++ {
+		b := w.sealBatch(u, keysOf, previous, contents...)
+		_, err := w.keyholder[seal.Court].FileNote(t.Context(), w.person(seal.Court, "collector"), b.note(t, seal.Court))
+		must(t, err)
+		previous = b.signed.Statement
+	}
+	raw, _ := w.ask(first, func(r *record.Request) { r.Recordings = nil })
+	hash := w.send(raw, "supervisor")
+	live := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	var most uint64
+	w.roots[seal.Court] = slowRoots{w.roots[seal.Court], func() { most = max(most, live()) }}
+	w.open(seal.Court, w.hash)
+	before := live()
+	r, err := w.release(seal.Court, "investigator", hash)
+	must(t, err)
+	if r.Total != 2+batches*seal.MaxMembers || len(r.Items) == 0 {
+		t.Fatalf("%d of %d items", len(r.Items), r.Total)
+	}
+	if most > before+2<<20 {
+		t.Fatalf("a page of %d items held %d KiB", len(r.Items), (most-before)>>10)
+	}
+	seen := map[record.Reference]bool{}
+	for from := 0; from < 2*len(r.Items)+2; from += len(r.Items) {
+		raw, err := w.keyholder[seal.Court].Release(t.Context(), w.person(seal.Court, "investigator"), hash, from)
+		must(t, err)
+		var page record.Release
+		_, err = record.Open(raw, record.TypeRelease, w.keyholder[seal.Court].Online(), &page)
+		must(t, err)
+		for _, item := range page.Items {
+			seen[record.Reference{Batch: item.Batch, Recording: item.Recording}] = true
+		}
+	}
+	if len(seen) != 3*len(r.Items) {
+		t.Fatalf("three pages hold %d different recordings", len(seen))
 	}
 }

@@ -196,12 +196,12 @@ func (c *change) follow(u seal.Unit, collector record.KeyID, number uint64, prev
 	return c.put(authorName(u, collector), collectorRow{Number: number, Statement: hash})
 }
 
-// notes gives every note of a unit in the order of filing.
-func (k *Keyholder) notes(ctx context.Context, u seal.Unit) ([]*seal.Note, error) {
+// eachNote gives every note of a unit in the order of filing.
+func (k *Keyholder) eachNote(ctx context.Context, u seal.Unit, yield func(*seal.Note)) error {
 	var unit unitRow
 	found, err := k.read(ctx, unitName(u), &unit)
 	if err != nil || !found {
-		return nil, err
+		return err
 	}
 	var names []string
 	for n := int64(1); n <= unit.Batches; n++ {
@@ -209,31 +209,25 @@ func (k *Keyholder) notes(ctx context.Context, u seal.Unit) ([]*seal.Note, error
 	}
 	ids, err := readMany[record.ID](ctx, k, names)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	names = nil
-	for _, id := range ids {
-		names = append(names, batchName(id))
-	}
-	return k.readNotes(ctx, names)
-}
-
-// readNotes parses notes from their rows.
-func (k *Keyholder) readNotes(ctx context.Context, names []string) ([]*seal.Note, error) {
-	var notes []*seal.Note
 	// A note can fill a row, and an engine may bound an answer: ten at a time.
-	for some := range slices.Chunk(names, 10) {
-		rows, err := k.rows.Get(ctx, some...)
-		if err != nil {
-			return nil, err
+	for some := range slices.Chunk(ids, 10) {
+		names = nil
+		for _, id := range some {
+			names = append(names, batchName(id))
 		}
-		for _, name := range some {
+		rows, err := k.rows.Get(ctx, names...)
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
 			note, err := seal.ParseNote(rows[name].Value)
 			if err != nil {
-				return nil, problem.Wrap(problem.Internal, err, "a stored batch note cannot be read; tell the operator: the rows need to be restored")
+				return problem.Wrap(problem.Internal, err, "a stored batch note cannot be read; tell the operator: the rows need to be restored")
 			}
-			notes = append(notes, note)
+			yield(note)
 		}
 	}
-	return notes, nil
+	return nil
 }

@@ -202,15 +202,14 @@ func (k *Keyholder) halves(ctx context.Context, asked Asked, from int) (record.R
 	if !found || unit.Find == 0 {
 		return out, problem.New(problem.NotFound, "nothing has been sealed under this order in this week")
 	}
-	wanted, notes, err := k.wanted(ctx, u, r)
+	wanted, total, notes, err := k.wanted(ctx, u, r, from)
 	if err != nil {
 		return out, err
 	}
-	if from < 0 || from > len(wanted) {
+	if from < 0 || from > total {
 		return out, problem.New(problem.Invalid, "the answer has fewer items than that")
 	}
-	out.Total = len(wanted)
-	wanted = wanted[from:min(from+pageItems, len(wanted))]
+	out.Total = total
 	to, err := seal.ParsePublicKey(r.Key)
 	if err != nil {
 		return out, problem.Wrap(problem.Invalid, err, "the request's key is not an X-Wing public key; ask again")
@@ -227,38 +226,39 @@ func (k *Keyholder) halves(ctx context.Context, asked Asked, from int) (record.R
 	return out, err
 }
 
-// wanted lists the recordings to answer for and the notes that hold them.
-func (k *Keyholder) wanted(ctx context.Context, u seal.Unit, r *record.Request) ([]record.Reference, map[record.ID]*seal.Note, error) {
-	notes := map[record.ID]*seal.Note{}
+// wanted lists the recordings of one page of the answer, with how many there are in all and the notes that hold those of the page. Notes are
+// looked at one after another and others are let go, so that a unit that was filled with large batches does not fill the memory.
+func (k *Keyholder) wanted(ctx context.Context, u seal.Unit, r *record.Request, from int) (page []record.Reference, total int, notes map[record.ID]*seal.Note, err error) {
+	notes = map[record.ID]*seal.Note{}
+	take := func(ref record.Reference, note *seal.Note) {
+		if total >= from && total-from < pageItems {
+			page, notes[ref.Batch] = append(page, ref), note
+		}
+		total++
+	}
 	if len(r.Recordings) == 0 {
-		all, err := k.notes(ctx, u)
-		if err != nil {
-			return nil, nil, err
-		}
-		var list []record.Reference
-		for _, note := range all {
-			id := record.ID(note.Statement.Batch)
-			notes[id] = note
+		err = k.eachNote(ctx, u, func(note *seal.Note) {
 			for _, m := range note.Members {
-				list = append(list, record.Reference{Batch: id, Recording: record.ID(m.Recording)})
+				take(record.Reference{Batch: record.ID(note.Statement.Batch), Recording: record.ID(m.Recording)}, note)
 			}
-		}
-		return list, notes, nil
+		})
+		return page, total, notes, err
 	}
+	checked := map[record.ID]bool{}
 	for _, ref := range r.Recordings {
-		if notes[ref.Batch] != nil {
-			continue
+		note := notes[ref.Batch]
+		if inPage := total >= from && total-from < pageItems; note == nil && (inPage || !checked[ref.Batch]) {
+			if note, err = k.note(ctx, ref.Batch); err != nil {
+				return nil, 0, nil, err
+			}
+			if note == nil || note.Statement.Unit != u {
+				return nil, 0, nil, problem.New(problem.Denied, "a recording of the request does not belong to its order and week")
+			}
+			checked[ref.Batch] = true
 		}
-		note, err := k.note(ctx, ref.Batch)
-		if err != nil {
-			return nil, nil, err
-		}
-		if note == nil || note.Statement.Unit != u {
-			return nil, nil, problem.New(problem.Denied, "a recording of the request does not belong to its order and week")
-		}
-		notes[ref.Batch] = note
+		take(ref, note)
 	}
-	return r.Recordings, notes, nil
+	return page, total, notes, nil
 }
 
 func (k *Keyholder) note(ctx context.Context, id record.ID) (*seal.Note, error) {
