@@ -18,15 +18,11 @@ var Needs = []edge.Setting{edge.SetTable, edge.SetRoots, edge.SetTrust, edge.Set
 
 // New builds the function.
 func New(env edge.Env) (*edge.Function, error) {
-	open := party.Keyholder(env)
+	desk := party.NewDesk(env)
 	return &edge.Function{Name: "notes", Routes: func(api huma.API) {
 		huma.Register(api, party.Op("file-note", http.MethodPost, "/v1/notes", "File a batch note, get a signed receipt"),
 			func(ctx context.Context, in *party.Bytes) (*party.Answer[wire.Signed], error) {
-				k, err := open(ctx)
-				if err != nil {
-					return nil, err
-				}
-				who, err := k.Authenticate(ctx, in.Call(env.Origin, in.RawBody))
+				k, who, err := desk.Person(ctx, &in.Target, in.RawBody)
 				if err != nil {
 					return nil, err
 				}
@@ -35,7 +31,7 @@ func New(env edge.Env) (*edge.Function, error) {
 			})
 		huma.Register(api, party.Op("file-refusal", http.MethodPost, "/v1/refusals", "Report something that was delivered and not sealed"),
 			func(ctx context.Context, in *party.Statement) (*party.Answer[wire.Accepted], error) {
-				k, err := open(ctx)
+				k, err := desk.Open(ctx)
 				if err != nil {
 					return nil, err
 				}

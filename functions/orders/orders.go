@@ -10,7 +10,6 @@ import (
 
 	"arca.example/arca/functions/internal/party"
 	"arca.example/arca/shared/edge"
-	"arca.example/arca/shared/keyholder"
 	"arca.example/arca/shared/record"
 	"arca.example/arca/shared/wire"
 )
@@ -18,14 +17,11 @@ import (
 // Needs are the function's settings.
 var Needs = []edge.Setting{edge.SetTable, edge.SetRoots, edge.SetTrust, edge.SetLedger, edge.SetOther, edge.SetUnits}
 
-type desk struct {
-	open   func(context.Context) (*keyholder.Keyholder, error)
-	origin string
-}
+type desk struct{ party.Desk }
 
 // New builds the function.
 func New(env edge.Env) (*edge.Function, error) {
-	d := desk{party.Keyholder(env), env.Origin}
+	d := desk{party.NewDesk(env)}
 	return &edge.Function{Name: "orders", Routes: func(api huma.API) {
 		huma.Register(api, party.Op("admit-order", http.MethodPost, "/v1/orders", "Admit a member of an order chain"), d.admit)
 		huma.Register(api, party.Op("list-orders", http.MethodGet, "/v1/orders", "List the order chains that concern the caller"), d.list)
@@ -35,7 +31,7 @@ func New(env edge.Env) (*edge.Function, error) {
 }
 
 func (d desk) admit(ctx context.Context, in *party.Statement) (*party.Answer[wire.Order], error) {
-	k, err := d.open(ctx)
+	k, err := d.Open(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -52,11 +48,7 @@ type from struct {
 }
 
 func (d desk) list(ctx context.Context, in *from) (*party.Answer[wire.Orders], error) {
-	k, err := d.open(ctx)
-	if err != nil {
-		return nil, err
-	}
-	who, err := k.Authenticate(ctx, in.Call(d.origin, nil))
+	k, who, err := d.Person(ctx, &in.Target, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -69,11 +61,7 @@ type chainPath struct {
 }
 
 func (d desk) show(ctx context.Context, in *chainPath) (*party.Answer[wire.Order], error) {
-	k, err := d.open(ctx)
-	if err != nil {
-		return nil, err
-	}
-	who, err := k.Authenticate(ctx, in.Call(d.origin, nil))
+	k, who, err := d.Person(ctx, &in.Target, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -90,11 +78,8 @@ func (d desk) show(ctx context.Context, in *chainPath) (*party.Answer[wire.Order
 }
 
 func (d desk) status(ctx context.Context, in *party.Body[wire.StatusAsk]) (*party.Answer[wire.Signed], error) {
-	k, err := d.open(ctx)
+	k, err := d.Peer(ctx, &in.Target, in.RawBody)
 	if err != nil {
-		return nil, err
-	}
-	if err := k.AuthenticatePeer(ctx, in.Call(d.origin, in.RawBody)); err != nil {
 		return nil, err
 	}
 	chain, err := record.ParseDigest(in.Body.Chain)

@@ -10,7 +10,6 @@ import (
 
 	"arca.example/arca/functions/internal/party"
 	"arca.example/arca/shared/edge"
-	"arca.example/arca/shared/keyholder"
 	"arca.example/arca/shared/record"
 	"arca.example/arca/shared/wire"
 )
@@ -18,14 +17,11 @@ import (
 // Needs are the function's settings.
 var Needs = []edge.Setting{edge.SetTable, edge.SetRoots, edge.SetTrust, edge.SetLedger, edge.SetOther}
 
-type office struct {
-	open   func(context.Context) (*keyholder.Keyholder, error)
-	origin string
-}
+type office struct{ party.Desk }
 
 // New builds the function.
 func New(env edge.Env) (*edge.Function, error) {
-	o := office{party.Keyholder(env), env.Origin}
+	o := office{party.NewDesk(env)}
 	return &edge.Function{Name: "people", Routes: func(api huma.API) {
 		huma.Register(api, party.Op("get-keyholder", http.MethodGet, "/v1/keyholder", "The keyholder's online key"), o.identity)
 		huma.Register(api, party.Op("put-trust", http.MethodPut, "/v1/trust", "Hand over the trust file"), o.putTrust)
@@ -38,7 +34,7 @@ func New(env edge.Env) (*edge.Function, error) {
 }
 
 func (o office) identity(ctx context.Context, _ *party.Empty) (*party.Answer[wire.KeyholderIdentity], error) {
-	k, err := o.open(ctx)
+	k, err := o.Open(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +46,7 @@ type joint struct {
 }
 
 func (o office) putTrust(ctx context.Context, in *joint) (*party.Answer[wire.Accepted], error) {
-	k, err := o.open(ctx)
+	k, err := o.Open(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +54,7 @@ func (o office) putTrust(ctx context.Context, in *joint) (*party.Answer[wire.Acc
 }
 
 func (o office) trust(ctx context.Context, _ *party.Empty) (*party.Answer[record.Joint], error) {
-	k, err := o.open(ctx)
+	k, err := o.Open(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +62,7 @@ func (o office) trust(ctx context.Context, _ *party.Empty) (*party.Answer[record
 }
 
 func (o office) enrol(ctx context.Context, in *joint) (*party.Answer[wire.Named], error) {
-	k, err := o.open(ctx)
+	k, err := o.Open(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -75,11 +71,7 @@ func (o office) enrol(ctx context.Context, in *joint) (*party.Answer[wire.Named]
 }
 
 func (o office) list(ctx context.Context, in *party.Empty) (*party.Answer[wire.People], error) {
-	k, err := o.open(ctx)
-	if err != nil {
-		return nil, err
-	}
-	who, err := k.Authenticate(ctx, in.Call(o.origin, nil))
+	k, who, err := o.Person(ctx, &in.Target, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +80,7 @@ func (o office) list(ctx context.Context, in *party.Empty) (*party.Answer[wire.P
 }
 
 func (o office) suspend(ctx context.Context, in *party.Statement) (*party.Answer[wire.Accepted], error) {
-	k, err := o.open(ctx)
+	k, err := o.Open(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -102,11 +94,7 @@ type caseFrom struct {
 }
 
 func (o office) log(ctx context.Context, in *caseFrom) (*party.Answer[wire.Log], error) {
-	k, err := o.open(ctx)
-	if err != nil {
-		return nil, err
-	}
-	who, err := k.Authenticate(ctx, in.Call(o.origin, nil))
+	k, who, err := o.Person(ctx, &in.Target, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -18,15 +18,11 @@ var Needs = []edge.Setting{edge.SetTable, edge.SetRoots, edge.SetTrust, edge.Set
 
 // New builds the function.
 func New(env edge.Env) (*edge.Function, error) {
-	open := party.Keyholder(env)
+	desk := party.NewDesk(env)
 	return &edge.Function{Name: "release", Routes: func(api huma.API) {
 		huma.Register(api, party.Op("release", http.MethodPost, "/v1/releases", "Halves for a request, sealed to its key"),
 			func(ctx context.Context, in *party.Body[wire.ReleaseAsk]) (*party.Answer[wire.Signed], error) {
-				k, err := open(ctx)
-				if err != nil {
-					return nil, err
-				}
-				who, err := k.Authenticate(ctx, in.Call(env.Origin, in.RawBody))
+				k, who, err := desk.Person(ctx, &in.Target, in.RawBody)
 				if err != nil {
 					return nil, err
 				}

@@ -9,7 +9,6 @@ import (
 
 	"arca.example/arca/functions/internal/party"
 	"arca.example/arca/shared/edge"
-	"arca.example/arca/shared/keyholder"
 	"arca.example/arca/shared/record"
 	"arca.example/arca/shared/wire"
 )
@@ -17,14 +16,11 @@ import (
 // Needs are the function's settings.
 var Needs = []edge.Setting{edge.SetTable, edge.SetRoots, edge.SetTrust, edge.SetLedger, edge.SetOther}
 
-type inbox struct {
-	open   func(context.Context) (*keyholder.Keyholder, error)
-	origin string
-}
+type inbox struct{ party.Desk }
 
 // New builds the function.
 func New(env edge.Env) (*edge.Function, error) {
-	i := inbox{party.Keyholder(env), env.Origin}
+	i := inbox{party.NewDesk(env)}
 	return &edge.Function{Name: "requests", Routes: func(api huma.API) {
 		huma.Register(api, party.Op("ask", http.MethodPost, "/v1/requests", "Send a request"), i.ask)
 		huma.Register(api, party.Op("decide", http.MethodPost, "/v1/approvals", "Send an approval or denial"), i.decide)
@@ -34,7 +30,7 @@ func New(env edge.Env) (*edge.Function, error) {
 }
 
 func (i inbox) ask(ctx context.Context, in *party.Statement) (*party.Answer[wire.Named], error) {
-	k, err := i.open(ctx)
+	k, err := i.Open(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +39,7 @@ func (i inbox) ask(ctx context.Context, in *party.Statement) (*party.Answer[wire
 }
 
 func (i inbox) decide(ctx context.Context, in *party.Statement) (*party.Answer[wire.Accepted], error) {
-	k, err := i.open(ctx)
+	k, err := i.Open(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -56,11 +52,7 @@ type from struct {
 }
 
 func (i inbox) list(ctx context.Context, in *from) (*party.Answer[wire.Inbox], error) {
-	k, err := i.open(ctx)
-	if err != nil {
-		return nil, err
-	}
-	who, err := k.Authenticate(ctx, in.Call(i.origin, nil))
+	k, who, err := i.Person(ctx, &in.Target, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -74,11 +66,7 @@ type hashPath struct {
 }
 
 func (i inbox) show(ctx context.Context, in *hashPath) (*party.Answer[wire.Asked], error) {
-	k, err := i.open(ctx)
-	if err != nil {
-		return nil, err
-	}
-	who, err := k.Authenticate(ctx, in.Call(i.origin, nil))
+	k, who, err := i.Person(ctx, &in.Target, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -10,7 +10,6 @@ import (
 
 	"arca.example/arca/functions/internal/party"
 	"arca.example/arca/shared/edge"
-	"arca.example/arca/shared/keyholder"
 	"arca.example/arca/shared/record"
 	"arca.example/arca/shared/seal"
 	"arca.example/arca/shared/wire"
@@ -19,14 +18,11 @@ import (
 // Needs are the function's settings.
 var Needs = []edge.Setting{edge.SetTable, edge.SetRoots, edge.SetTrust, edge.SetLedger, edge.SetOther}
 
-type maker struct {
-	open   func(context.Context) (*keyholder.Keyholder, error)
-	origin string
-}
+type maker struct{ party.Desk }
 
 // New builds the function.
 func New(env edge.Env) (*edge.Function, error) {
-	m := maker{party.Keyholder(env), env.Origin}
+	m := maker{party.NewDesk(env)}
 	return &edge.Function{Name: "units", Event: m.refresh, Routes: func(api huma.API) {
 		huma.Register(api, party.Op("ask-unit", http.MethodPost, "/v1/units", "A unit's public keys, made if the order covers it"), m.ask)
 		huma.Register(api, party.Op("list-units", http.MethodGet, "/v1/units", "Signed public keys of a chain's open units"), m.list)
@@ -34,7 +30,7 @@ func New(env edge.Env) (*edge.Function, error) {
 }
 
 func (m maker) refresh(ctx context.Context, _ edge.Event) error {
-	k, err := m.open(ctx)
+	k, err := m.Open(ctx)
 	if err != nil {
 		return err
 	}
@@ -42,11 +38,8 @@ func (m maker) refresh(ctx context.Context, _ edge.Event) error {
 }
 
 func (m maker) ask(ctx context.Context, in *party.Body[wire.UnitAsk]) (*party.Answer[wire.Signed], error) {
-	k, err := m.open(ctx)
+	k, err := m.Peer(ctx, &in.Target, in.RawBody)
 	if err != nil {
-		return nil, err
-	}
-	if err := k.AuthenticatePeer(ctx, in.Call(m.origin, in.RawBody)); err != nil {
 		return nil, err
 	}
 	chain, err := record.ParseDigest(in.Body.Chain)
@@ -65,11 +58,8 @@ type ofChain struct {
 }
 
 func (m maker) list(ctx context.Context, in *ofChain) (*party.Answer[wire.SignedList], error) {
-	k, err := m.open(ctx)
+	k, err := m.Peer(ctx, &in.Target, nil)
 	if err != nil {
-		return nil, err
-	}
-	if err := k.AuthenticatePeer(ctx, in.Call(m.origin, nil)); err != nil {
 		return nil, err
 	}
 	chain, err := record.ParseDigest(in.Chain)

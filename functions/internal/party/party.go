@@ -100,6 +100,35 @@ func Keyholder(env edge.Env) func(context.Context) (*keyholder.Keyholder, error)
 	})
 }
 
+// Desk is a keyholder as its functions reach it.
+type Desk struct {
+	// Open gives the keyholder, for what needs no caller or proves itself.
+	Open   func(context.Context) (*keyholder.Keyholder, error)
+	origin string
+}
+
+// NewDesk prepares a desk; it opens nothing.
+func NewDesk(env edge.Env) Desk { return Desk{Keyholder(env), env.Origin} }
+
+// Person opens the keyholder and finds out which enrolled person or machine calls.
+func (d Desk) Person(ctx context.Context, target *edge.Target, body []byte) (*keyholder.Keyholder, keyholder.Person, error) {
+	k, err := d.Open(ctx)
+	if err != nil {
+		return nil, keyholder.Person{}, err
+	}
+	who, err := k.Authenticate(ctx, target.Call(d.origin, body))
+	return k, who, err
+}
+
+// Peer opens the keyholder for the other keyholder or a collector.
+func (d Desk) Peer(ctx context.Context, target *edge.Target, body []byte) (*keyholder.Keyholder, error) {
+	k, err := d.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return k, k.AuthenticatePeer(ctx, target.Call(d.origin, body))
+}
+
 // Statement is an input that is one signed statement and proves itself.
 type Statement struct {
 	RawBody []byte `contentType:"application/jose" maxLength:"262144" doc:"a signed statement, JWS compact form"`
