@@ -30,6 +30,7 @@ const (
 	rootsEntry   = "roots.recovery" // keys.Export, encrypted once more to the same recipients
 	objectsEntry = "objects/"
 	officeEntry  = "office/"
+	partyEntry   = "party" // whose backup this is, first in both files
 	keysEnding   = ".keys"
 )
 
@@ -39,7 +40,7 @@ func (a *app) recoveryCommand() *cobra.Command {
 	var out string
 	c := a.command(spec{
 		use: "recovery", short: "Make a recovery identity for backups",
-		long:    "Writes the identity (a secret that belongs in a safe) to -o and prints the recipient that arca backup takes. It is post-quantum:\na backup lies for years.",
+		long:    "Writes the identity (a secret that belongs in a safe) to -o and prints the recipient that arca backup takes, which stands in the file\ntoo. It is post-quantum: a backup lies for years.\n\nFor one command after the other: RECIPIENT=$(arca recovery -o safe.txt)",
 		example: "arca recovery -o safe.txt",
 		args:    cobra.NoArgs,
 		run: func(*cobra.Command, []string) error {
@@ -47,7 +48,7 @@ func (a *app) recoveryCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := writeFile(out, []byte(id.String()+"\n")); err != nil {
+			if err := writeFile(out, []byte("# recipient: "+id.Recipient().String()+"\n"+id.String()+"\n")); err != nil {
 				return err
 			}
 			answer := struct {
@@ -180,6 +181,13 @@ func (t *archive) add(name string, length int64, from io.Reader) error {
 	return nil
 }
 
+// addParty writes whose backup this is, so that no party is restored as another.
+func (t *archive) addParty(party string) error {
+	err := t.add(partyEntry, int64(len(party)), strings.NewReader(party))
+	t.entries-- // it is about the backup, not of it
+	return err
+}
+
 func (t *archive) addFile(name, path string) error {
 	file, err := os.Open(path)
 	if err != nil {
@@ -198,7 +206,7 @@ func (t *archive) addKeys(f *installation.Folder, party string, to []age.Recipie
 	if err != nil {
 		return err
 	}
-	if err := t.add(rootsEntry, int64(len(roots)), bytes.NewReader(roots)); err != nil {
+	if err := errors.Join(t.addParty(party), t.add(rootsEntry, int64(len(roots)), bytes.NewReader(roots))); err != nil {
 		return err
 	}
 	if party == "vault" {
@@ -225,7 +233,7 @@ func (t *archive) addRows(ctx context.Context, f *installation.Folder, party str
 	if err := copyRows(ctx, f.Dir(party, rowsEntry), copied); err != nil {
 		return err
 	}
-	if err := t.addFile(rowsEntry, copied); err != nil || party != "vault" {
+	if err := errors.Join(t.addParty(party), t.addFile(rowsEntry, copied)); err != nil || party != "vault" {
 		return err
 	}
 	var files []string

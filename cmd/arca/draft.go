@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"arca.example/arca/shared/law"
+	"arca.example/arca/shared/policy"
 	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/record"
 )
@@ -91,9 +93,48 @@ func (d draftFlags) order(now time.Time) (record.Order, error) {
 	if d.days < 1 || d.access < 0 {
 		return o, problem.New(problem.Invalid, "--days is at least 1 and --access-days at least 0")
 	}
+	if err := effective(o); err != nil {
+		return o, err
+	}
 	o.Capture = record.Window{From: o.Decided, Until: o.Decided.AddDate(0, 0, d.days)}
 	o.AccessEnd = o.Capture.Until.AddDate(0, 0, d.access)
 	return o, nil
+}
+
+// kindsOfCommunication are the kinds that a collector seals under.
+var kindsOfCommunication = []string{"call", "message", "session"}
+
+// numberForm is how deliveries write a telephone number (ITU-T E.164).
+var numberForm = regexp.MustCompile(`^\+[1-9][0-9]{4,14}$`)
+
+// effective refuses what is good in law and would match nothing: deliveries are compared letter by letter with the identifiers and
+// kinds of an order, and no clearance reaches a classification that is no level.
+func effective(o record.Order) error {
+	for _, id := range o.Scope.Identifiers {
+		if err := deliverable(id); err != nil {
+			return err
+		}
+	}
+	for _, kind := range o.Scope.Kinds {
+		if err := oneOf("a kind of communication", kind, kindsOfCommunication...); err != nil {
+			return err
+		}
+	}
+	if o.Classification == "" {
+		return nil // the statute says whether it may be missing
+	}
+	if _, known := policy.Level(o.Classification); !known {
+		return problem.New(problem.Invalid, "the order's classification is no level; levels are %s", strings.Join(policy.Levels(), ", "))
+	}
+	return nil
+}
+
+// deliverable refuses a telephone number that no delivery writes like this.
+func deliverable(id record.Identifier) error {
+	if id.Kind == "msisdn" && !numberForm.MatchString(id.Value) {
+		return problem.New(problem.Invalid, "a number (msisdn) is written in its international form, with + and digits alone, as +12025550111")
+	}
+	return nil
 }
 
 // writeDraft writes the order as JSON with // comments, which order sign takes away again.

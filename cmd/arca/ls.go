@@ -285,6 +285,11 @@ func (out *listing) add(got *reader.Listing, week string, keep func(reader.Row) 
 func (a *app) filter(l lsFlags) (func(reader.Row) bool, error) {
 	var since, until time.Time
 	var err error
+	if l.kind != "" {
+		if err := oneOf("--kind", l.kind, kindsOfCommunication...); err != nil {
+			return nil, err
+		}
+	}
 	if l.since != "" {
 		if since, err = parseTime(l.since, a.now()); err != nil {
 			return nil, err

@@ -65,6 +65,10 @@ func (a *app) openMirror(f *installation.Folder, place string, sync bool) (*mirr
 	if err := installation.CheckName(place); err != nil {
 		return nil, err
 	}
+	// Without this a name that was misspelt would be a mirror without packs, and an audit of it a clean one.
+	if _, err := f.Identity(place); err != nil {
+		return nil, problem.Wrap(problem.KindOf(err), err, "there is no mirror of this name in the installation; make one with: arca enrol NAME --role mirror")
+	}
 	trust, err := f.Trust()
 	if err != nil {
 		return nil, err

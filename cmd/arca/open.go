@@ -122,6 +122,9 @@ func (a *app) open(ctx context.Context, id string, o openFlags, part reader.Rang
 	if o.out == "-" {
 		return a.openToOutput(ctx, f, me, id, o, part)
 	}
+	if _, err := os.Stat(filepath.Dir(o.out)); errors.Is(err, fs.ErrNotExist) {
+		return problem.Wrap(problem.NotFound, err, "the folder to write to does not exist; make it first: %s", filepath.Dir(o.out))
+	}
 	r, done, err := a.openReader(f, me, o.mirror, nil)
 	if err != nil {
 		return err

@@ -9,6 +9,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -131,8 +133,11 @@ func createFile(path string) (*os.File, error) {
 	if errors.Is(err, fs.ErrExist) {
 		return nil, problem.New(problem.Conflict, "the file to write exists already; nothing was changed: %s", path)
 	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, problem.Wrap(problem.NotFound, err, "the folder to write to does not exist; make it first: %s", filepath.Dir(path))
+	}
 	if err != nil {
-		return nil, problem.Wrap(problem.Unavailable, err, "the file cannot be written: %s", path)
+		return nil, problem.Wrap(problem.Unavailable, err, "the file cannot be written; check the rights and the room of its folder: %s", path)
 	}
 	return file, nil
 }
@@ -167,10 +172,14 @@ func (a *app) signDraft(ctx context.Context, raw []byte, out string) error {
 			o.Previous, o.Sequence = before.Head, before.Sequence+1
 		}
 	}
+	if err := effective(o); err != nil {
+		return err
+	}
 	statement, state, err := a.signOrder(f, me, before, o)
 	if err != nil {
 		return err
 	}
+	a.remindOfCourt(f, me, o.Court)
 	answer := struct {
 		Chain     string `json:"chain"`
 		File      string `json:"file,omitempty"`
@@ -188,6 +197,16 @@ func (a *app) signDraft(ctx context.Context, raw []byte, out string) error {
 		p.line("Signed. The order chain is %s", answer.Chain)
 		p.line("Send it to both keyholders with: arca order admit %s", out)
 	})
+}
+
+// remindOfCourt tells somebody who signs an order that they are not enrolled as a judge of its court. Who may sign, the keyholders
+// decide; that they will refuse is better known now.
+func (a *app) remindOfCourt(f *installation.Folder, me actor, court string) {
+	e, err := f.Enrolment("people", me.name)
+	if err != nil || a.json || e.Of(record.Judge) && e.Court == court {
+		return
+	}
+	fmt.Fprintf(a.err, "arca: the keyholders will refuse this: %s is not enrolled as a judge of the court that it names\n", me.name)
 }
 
 // signOrder fills in what the judge's machine adds, holds the member against statute and chain, and signs it.
@@ -326,7 +345,16 @@ func (a *app) signAndAdmit(ctx context.Context, f *installation.Folder, me actor
 			return err
 		}
 	}
-	return a.admit(ctx, f, statement, file)
+	if err := a.admit(ctx, f, statement, file); err != nil || o.Kind != record.Resumption || a.json {
+		return err
+	}
+	after := before
+	after.members = append(slices.Clone(before.members), law.Member{Hash: record.HashStatement(statement), Order: o})
+	if _, err := after.standingSuspension(); err == nil {
+		_, err = fmt.Fprintln(a.out, "\nAn earlier suspension still stands, so the order stays suspended; each is lifted by a resumption of its own: repeat this line.")
+		return err
+	}
+	return nil
 }
 
 type stopWords struct {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"arca.example/arca/shared/local/installation"
+	"arca.example/arca/shared/policy"
 	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/record"
 	"arca.example/arca/shared/wire"
@@ -128,6 +129,9 @@ func (a *app) enrol(ctx context.Context, name string, e record.Enrolment, renew 
 	if err := installation.CheckName(name); err != nil {
 		return err
 	}
+	if err := belongs(e); err != nil {
+		return err
+	}
 	machine := e.Of(record.Collector) || e.Of(record.Mirror)
 	home := []string{"people", name}
 	if machine {
@@ -152,6 +156,9 @@ func (a *app) enrol(ctx context.Context, name string, e record.Enrolment, renew 
 	out.Keyholders, err = atBoth(f, nil, func(k *wire.Keyholder) (string, error) {
 		return "enrolled", k.Enrol(ctx, joint)
 	})
+	if err == nil && renew && !machine {
+		out.Keyholders, err = atBoth(f, signer, func(k *wire.Keyholder) (string, error) { return "enrolled", afterRenewal(inService(ctx, k, out.Key)) })
+	}
 	if err == nil && machine {
 		err = f.AdmitMachine(ctx, signer.Public(), e.Roles[0])
 	}
@@ -160,6 +167,35 @@ func (a *app) enrol(ctx context.Context, name string, e record.Enrolment, renew 
 	}
 	out.Error = failed(err)
 	return a.report(out, err, out.write)
+}
+
+// belongs refuses an enrolment that would be admitted and then allow nothing: no policy matches a judge of no court or a clearance
+// that is no level.
+func belongs(e record.Enrolment) error {
+	if _, known := policy.Level(e.Clearance); e.Clearance != "" && !known {
+		return problem.New(problem.Invalid, "there is no such clearance; levels are %s", strings.Join(policy.Levels(), ", "))
+	}
+	for _, role := range e.Roles {
+		switch role {
+		case record.Judge, record.Clerk, record.Prosecutor:
+			if e.Court == "" {
+				return problem.New(problem.Invalid, "a %s belongs to a court; say which with --court, spelt as in its orders", string(role))
+			}
+		case record.Investigator, record.Supervisor:
+			if e.PoliceUnit == "" {
+				return problem.New(problem.Invalid, "%s belongs to a unit of police; say which with --police-unit, spelt as in its orders", article(string(role)))
+			}
+		}
+	}
+	return nil
+}
+
+// afterRenewal names the one reason why a key that was enrolled a moment ago is refused.
+func afterRenewal(err error) error {
+	if problem.KindOf(err) != problem.Denied {
+		return err
+	}
+	return problem.Wrap(problem.Denied, err, "this key was suspended, and no enrolment lifts that; enrol the person under another name, with a new key")
 }
 
 // identityFor takes up the identity of an enrolment that did not finish, or makes one.

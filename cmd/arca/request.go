@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -76,14 +77,15 @@ func (a *app) askCommand() *cobra.Command {
 	var order, week, class, purpose, term string
 	var recordings []string
 	c := a.command(spec{
-		use: "ask", short: "Ask for recordings, or for a week's index",
+		use: "ask [ID…]", short: "Ask for recordings, or for a week's index",
 		long: "Signs a request with a fresh key, sends it to both keyholders, and waits until both find it in the witnessed log. Recordings\n" +
 			"must have been listed with arca ls before; without any, the request is for the whole week. Content needs an approval by\n" +
 			"a supervisor of your unit; judges and clerks of the order's court need none. It ends after --for, at most 7 days.",
 		example: "arca ask --recording $ID --class content --purpose 'identify the speaker' --as ines\n" +
 			"arca ask --order $CHAIN --week $WEEK --class index --purpose 'weekly report' --for 12h --as ines",
-		args: cobra.NoArgs,
-		run: func(cmd *cobra.Command, _ []string) error {
+		args: cobra.ArbitraryArgs,
+		run: func(cmd *cobra.Command, args []string) error {
+			recordings := append(slices.Clone(recordings), args...)
 			f, me, err := a.who()
 			if err != nil {
 				return err
@@ -95,7 +97,7 @@ func (a *app) askCommand() *cobra.Command {
 				}
 			}
 			if len(recordings) == 0 && (order == "" || week == "") {
-				return problem.New(problem.Invalid, "say which recordings (--recording), or which order and week (--order and --week)")
+				return problem.New(problem.Invalid, "say which recordings (their ids), or which order and week (--order and --week)")
 			}
 			if order != "" {
 				if in.Chain, err = a.findChain(cmd.Context(), f, me.signer, order); err != nil {
@@ -106,12 +108,13 @@ func (a *app) askCommand() *cobra.Command {
 		},
 	})
 	c.Flags().StringVar(&order, "order", "", "order chain (not needed with --recording)")
-	c.Flags().StringArrayVar(&recordings, "recording", nil, "id of a listed recording; may be repeated")
+	c.Flags().StringArrayVar(&recordings, "recording", nil, "id of a listed recording, as an ID on the line; may be repeated")
 	c.Flags().StringVar(&week, "week", "", "ISO week, as 2026-W47")
 	c.Flags().StringVar(&class, "class", "content", "index (who, when, how long) or content")
 	c.Flags().StringVar(&purpose, "purpose", "", "what it is for; approvers and auditors read it")
 	c.Flags().StringVar(&term, "for", "", "how long it lasts (default 24h, never past the order's access end)")
 	_ = c.MarkFlagRequired("purpose")
+	c.ValidArgsFunction = a.completeRecordings
 	_ = c.RegisterFlagCompletionFunc("order", a.completeChains)
 	_ = c.RegisterFlagCompletionFunc("recording", a.completeRecordings)
 	_ = c.RegisterFlagCompletionFunc("class", cobra.FixedCompletions([]string{"index", "content"}, cobra.ShellCompDirectiveNoFileComp))
@@ -141,8 +144,17 @@ func (a *app) sendRequest(ctx context.Context, f *installation.Folder, me actor,
 		p.pairs("request", out.Request, "class", out.Class, "week", out.Week, "ends", when(out.Expires), "waiting", out.Waiting)
 		if out.Waiting == "" {
 			p.line("Both keyholders have it, and the witnessed log shows it.")
+			if out.Class == string(seal.ContentClass) && !a.decidesAlone(f, me) {
+				p.line("Now a supervisor of your unit decides: arca approve %s --reason WHY", short(out.Request))
+			}
 		}
 	})
+}
+
+// decidesAlone reports whether a person's own role opens content without an approval. The keyholders' policies decide; this is advice.
+func (a *app) decidesAlone(f *installation.Folder, me actor) bool {
+	e, err := f.Enrolment("people", me.name)
+	return err != nil || e.FromCourtRoot()
 }
 
 func (a *app) decideCommand(word, short, example string, approve bool) *cobra.Command {
@@ -207,7 +219,8 @@ func (a *app) inboxCommand() *cobra.Command {
 	var all bool
 	c := a.command(spec{
 		use: "inbox", short: "Show requests that wait for a decision",
-		long:    "Merges both keyholders' inboxes and says where they differ. --all also shows what is decided or ended, and your own requests.",
+		long: "Merges both keyholders' inboxes and says where they differ. --all also shows what is decided or ended, and your own requests.\n\n" +
+			"A name with (not checked here) is the keyholders' word: they hold that person's enrolment, but do not show it to you.",
 		example: "arca inbox --as sofia\narca inbox --all --as sofia",
 		args:    cobra.NoArgs,
 		run:     func(cmd *cobra.Command, _ []string) error { return a.inbox(cmd.Context(), all) },

@@ -40,6 +40,9 @@ func (a *app) restoreCommand() *cobra.Command {
 	return c
 }
 
+// maxParty is more than the longest name of a party.
+const maxParty = 16
+
 // maxIdentity is the largest identity file that is read.
 const maxIdentity = 64 << 10
 
@@ -78,7 +81,7 @@ func (a *app) restore(party, rows, keysFile, identity string) error {
 		path    string
 		entries func(string) bool
 	}{{keysFile, isKeyEntry}, {rows, isRowsEntry}} {
-		if err := unpack(from.path, dir, ids, from.entries, held); err != nil {
+		if err := unpack(from.path, party, dir, ids, from.entries, held); err != nil {
 			return err
 		}
 	}
@@ -99,8 +102,8 @@ func isRowsEntry(name string) bool {
 }
 
 // unpack decrypts an archive into a folder. Every name in it must be one that a backup has: an archive chooses no path.
-// held is what was unpacked so far.
-func unpack(from, dir string, ids []age.Identity, known func(string) bool, held map[string]bool) error {
+// held is what was unpacked so far. The first entry names the party: rows of one under the roots of another would look restored.
+func unpack(from, party, dir string, ids []age.Identity, known func(string) bool, held map[string]bool) error {
 	file, err := os.Open(from)
 	if errors.Is(err, fs.ErrNotExist) {
 		return problem.Wrap(problem.NotFound, err, "there is no such backup: %s", from)
@@ -116,7 +119,15 @@ func unpack(from, dir string, ids []age.Identity, known func(string) bool, held 
 	if err != nil {
 		return damaged(err)
 	}
-	for t := tar.NewReader(plain); ; {
+	t := tar.NewReader(plain)
+	whose, err := readParty(t)
+	if err != nil {
+		return damaged(err)
+	}
+	if whose != party {
+		return problem.New(problem.Invalid, "this is a backup of another party, %s: %s", whose, from)
+	}
+	for {
 		h, err := t.Next()
 		if err == io.EOF {
 			break
@@ -134,6 +145,22 @@ func unpack(from, dir string, ids []age.Identity, known func(string) bool, held 
 		return damaged(err)
 	}
 	return nil
+}
+
+// readParty reads the entry that says whose backup this is.
+func readParty(t *tar.Reader) (string, error) {
+	h, err := t.Next()
+	if err != nil {
+		return "", err
+	}
+	if h.Name != partyEntry || h.Typeflag != tar.TypeReg {
+		return "", errors.New("the first entry names no party")
+	}
+	raw, err := io.ReadAll(io.LimitReader(t, maxParty))
+	if err == nil && checkParty(string(raw)) != nil {
+		err = errors.New("the first entry names no party")
+	}
+	return string(raw), err
 }
 
 func unpackOne(path string, from io.Reader) error {

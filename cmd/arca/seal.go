@@ -32,7 +32,9 @@ func (a *app) sealCommand() *cobra.Command {
 		long: "Seals each file under the order, into packs of the collector's spool, and refuses what the order does not cover. A description\n" +
 			"comes from flags, then from FILE.arca.json beside the file (members start, end, kind, from, to, direction, target with kind and\n" +
 			"value, language, title, name, codec, compartment), then from the file itself: WAV and Opus give codec and length, a message in\n" +
-			"JSON everything. What else is needed is --start, and --target unless --from or --to is an identifier of the order.\n\n" +
+			"JSON ({\"type\", \"time\", \"from\", \"to\", \"language\", \"text\"}) everything. What else is needed is --start, and --target unless --from\n" +
+			"or --to is an identifier of the order. Numbers are written +12025550111, as in the order.\n\n" +
+			"Each run begins a pack of its own, so seal together what was delivered together. A file sealed twice is two recordings.\n\n" +
 			"A pack leaves at every tick, and receipts come once it is proven. --flush sends now and waits for the receipts.\n" + flushTells,
 		example: "arca seal call.wav --order $CHAIN --from +12025550111 --to +12025550122 --start now\n" +
 			"arca seal note.txt --order $CHAIN --target msisdn:+12025550111 --start now --flush --receipts receipts",
@@ -223,7 +225,7 @@ func (out sealAnswer) write(p *page) {
 		p.line("%s", out.Tells)
 	case slices.ContainsFunc(out.Sealed, func(s sealedFile) bool { return s.Error == nil }):
 		p.line("")
-		p.line("The packs wait in the spool for the next tick; see arca spool.")
+		p.line("The spool sends one pack at every tick; arca spool shows what waits, arca spool --flush sends it now.")
 	}
 }
 
@@ -234,13 +236,21 @@ func (a *app) item(path string, s sealFlags) (collector.Item, error) {
 		return collector.Item{}, err
 	}
 	item, err := collector.Describe(path, said)
+	if record.CheckName(filepath.Base(path)) != nil && said.Name == "" && err != nil {
+		return item, problem.Wrap(problem.Invalid, err, "this file's name cannot be kept (line breaks and the like, or longer than 200 bytes); give another with --name")
+	}
 	if err != nil {
 		return item, err
+	}
+	if item.Description.Target == (record.Identifier{}) && item.Description.From == "" && item.Description.To == "" {
+		return item, problem.New(problem.Invalid, "it is not known whose line this is; say it with --target msisdn:+12025550111, --from or --to, or in the file's .arca.json")
 	}
 	if item.Size == 0 {
 		return item, problem.New(problem.Invalid, "the file is empty; nothing was sealed")
 	}
-	if s.end != "" {
+	if s.end == "now" {
+		item.Description.End = record.Second(a.now())
+	} else if s.end != "" {
 		if item.Description.End, err = parseTime(s.end, item.Description.Start); err != nil {
 			return item, err
 		}
@@ -252,6 +262,21 @@ func (a *app) item(path string, s sealFlags) (collector.Item, error) {
 func (a *app) said(s sealFlags) (said collector.Said, err error) {
 	said = collector.Said{Codec: s.codec, Compartment: s.compartment, Direction: s.direction, From: s.from, Kind: s.kind,
 		Language: s.language, Name: s.name, Title: s.title, To: s.to}
+	for _, given := range []struct {
+		what, word string
+		words      []string
+	}{
+		{"--kind", s.kind, kindsOfCommunication},
+		{"--codec", s.codec, []string{"pcm_s16le", "alaw", "opus", "text", "bytes"}},
+		{"--direction", s.direction, []string{"from-target", "to-target", "both"}},
+		{"--compartment", s.compartment, []string{"main", "privileged"}},
+	} {
+		if given.word != "" {
+			if err := oneOf(given.what, given.word, given.words...); err != nil {
+				return said, err
+			}
+		}
+	}
 	if s.target != "" {
 		if said.Target, err = parseIdentifier(s.target); err != nil {
 			return said, err

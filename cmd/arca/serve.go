@@ -2,11 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
+	"io/fs"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"arca.example/arca/shared/local/installation"
+	"arca.example/arca/shared/problem"
 )
 
 func (a *app) serveCommand() *cobra.Command {
@@ -37,6 +41,16 @@ func (a *app) serveCommand() *cobra.Command {
 	return c
 }
 
+// complete names a party whose folder is not there.
+func complete(f *installation.Folder) error {
+	for _, party := range []string{"vault", "court", "custodian"} {
+		if _, err := os.Stat(f.Dir(party, rowsEntry)); errors.Is(err, fs.ErrNotExist) {
+			return problem.Wrap(problem.NotFound, err, "the %s has no rows here; put its folder back, or: arca restore %s FILE --identity FILE", party, party)
+		}
+	}
+	return nil
+}
+
 // closeTime is how long what runs may take to end.
 const closeTime = 15 * time.Second
 
@@ -47,6 +61,9 @@ func (a *app) serve(ctx context.Context, o installation.ServeOptions, machines b
 	}
 	out, err := describe(f)
 	if err != nil {
+		return err
+	}
+	if err := complete(f); err != nil {
 		return err
 	}
 	running, err := f.Serve(ctx, o)

@@ -3,6 +3,8 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
+	"io/fs"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -79,7 +81,11 @@ func (a *app) spool(ctx context.Context, place, folder string, flush, refusals b
 	}
 	var out spoolAnswer
 	if !flush && !refusals && folder == "" {
-		if out.Waiting, err = collector.Inspect(f.Dir(place)); err != nil {
+		if _, err := f.Identity(place); err != nil {
+			return err
+		}
+		out.Waiting, err = collector.Inspect(f.Dir(place))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // no spool yet: nothing was ever sealed
 			return err
 		}
 		return a.show(out, out.write)
@@ -191,6 +197,14 @@ func (a *app) mirrorCommand() *cobra.Command {
 	return c
 }
 
+// counted says how many packs are something.
+func counted(n int) string {
+	if n == 1 {
+		return "1 pack is"
+	}
+	return plural(n, "pack") + " are"
+}
+
 // auditFinding is one pack that is not the witnessed one.
 type auditFinding struct {
 	Number uint64      `json:"number"`
@@ -241,7 +255,7 @@ func (a *app) auditPacks(ctx context.Context, place string) error {
 		out.Findings = append(out.Findings, auditFinding{found.Number, found.Area, found.Reason})
 	}
 	if len(out.Findings) > 0 {
-		err = problem.New(problem.Denied, "%d packs are not the ones that the log witnesses; keep this mirror as it is and tell the auditor", len(out.Findings))
+		err = problem.New(problem.Denied, "%s not as the log witnesses; keep this mirror as it is, tell the auditor, and read from another: arca enrol NAME --role mirror, arca mirror --mirror NAME", counted(len(out.Findings)))
 	}
 	out.Error = failed(err)
 	return a.report(out, err, func(p *page) {

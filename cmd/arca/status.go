@@ -189,7 +189,7 @@ func (s statusAnswer) write(p *page, now time.Time) {
 	if s.Spool.Packs == 0 {
 		p.line("spool: empty, everything that was sealed is proven")
 	} else {
-		p.line("spool: %d packs with %d recordings not yet proven, waiting for %s", s.Spool.Packs, s.Spool.Recordings, s.Spool.Waits)
+		p.line("spool: %s with %s not yet proven: %s", plural(s.Spool.Packs, "pack"), plural(s.Spool.Recordings, "recording"), s.Spool.Waits)
 	}
 	for _, o := range s.Ending {
 		p.line("order %s of case %s: measure ends %s, access ends %s", short(o.Chain), o.Case, when(o.Capture.Until), when(o.AccessEnd))

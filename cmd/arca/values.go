@@ -2,6 +2,7 @@ package main
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -98,7 +99,16 @@ func parseIdentifier(text string) (record.Identifier, error) {
 			return record.Identifier{}, err
 		}
 	}
-	return record.Identifier{Kind: kind, Value: value}, nil
+	id := record.Identifier{Kind: kind, Value: value}
+	return id, deliverable(id)
+}
+
+// oneOf refuses a word that is none of those that there are.
+func oneOf(what, word string, words ...string) error {
+	if slices.Contains(words, word) {
+		return nil
+	}
+	return problem.New(problem.Invalid, "%s is one of %s", what, strings.Join(words, ", "))
 }
 
 // parseSize reads 16MiB, 512KiB or a plain number of bytes.

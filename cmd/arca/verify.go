@@ -41,6 +41,9 @@ func (a *app) verifyCommand() *cobra.Command {
 func (a *app) pinned(path, fingerprint string) (*record.Trust, record.Digest, error) {
 	if path == "" {
 		f, err := a.folder()
+		if problem.KindOf(err) == problem.NotFound {
+			return nil, record.Digest{}, problem.Wrap(problem.NotFound, err, "a receipt is held against a trust file; give --trust FILE and --fingerprint, or an installation with --dir DIR")
+		}
 		if err != nil {
 			return nil, record.Digest{}, err
 		}
