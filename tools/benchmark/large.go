@@ -71,38 +71,40 @@ func makeLarge(path string) error {
 // sealLarge seals 1 GiB from the page cache to the spool, durably, in turns on one core and on two. What was sealed
 // the last time is sent.
 func (w *world) sealLarge(chain record.Digest, path string, sha float64) error {
-	rates := map[int][]float64{}
+	rates, work := map[int][]float64{}, map[int][]float64{}
 	const rounds = 3
 	for round := range rounds {
 		for _, cores := range []int{1, 2} {
-			rate, err := w.sealOnce(chain, path, cores, round == rounds-1 && cores == 2)
+			before := spent()
+			rate, used, err := w.sealOnce(chain, path, cores, round == rounds-1 && cores == 2)
 			if err != nil {
 				return err
 			}
-			rates[cores] = append(rates[cores], rate)
+			rates[cores], work[cores] = append(rates[cores], rate), append(work[cores], rateOf(largeSize, used-before))
 		}
 	}
 	t := &w.run.table
 	t.atLeast("seal 1 GiB, page cache to spool, synced, one core", median(rates[1]), "SHA-256", sha, 0.30)
 	t.atLeast("seal 1 GiB, page cache to spool, synced, two cores", median(rates[2]), "SHA-256", sha, 0.60)
+	t.perSecond("seal 1 GiB", median(work[2]), sha)
 	return nil
 }
 
-func (w *world) sealOnce(chain record.Digest, path string, cores int, send bool) (float64, error) {
+func (w *world) sealOnce(chain record.Digest, path string, cores int, send bool) (rate float64, used time.Duration, err error) {
 	c, err := w.collector()
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer c.Close()
 	before := runtime.GOMAXPROCS(cores)
 	defer runtime.GOMAXPROCS(before)
 	began := time.Now()
 	if err := firstError(c.Seal(w.run.ctx, []collector.Item{item(chain, path, largeSize, callStart())}, nil)); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	rate := rateOf(largeSize, time.Since(began))
+	rate, used = rateOf(largeSize, time.Since(began)), spent()
 	if !send {
-		return rate, w.dropSpool()
+		return rate, used, w.dropSpool()
 	}
 	runtime.GOMAXPROCS(before)
 	var small []collector.Item
@@ -111,15 +113,15 @@ func (w *world) sealOnce(chain record.Digest, path string, cores int, send bool)
 		content := make([]byte, 48_000)
 		noise(content, byte(i))
 		if err := os.WriteFile(path, content, 0o600); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		defer os.Remove(path)
 		small = append(small, item(chain, path, int64(len(content)), callStart()))
 	}
 	if err := firstError(c.Seal(w.run.ctx, small, nil)); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	return rate, c.Flush(w.run.ctx)
+	return rate, used, c.Flush(w.run.ctx)
 }
 
 // dropSpool forgets what was sealed for measuring only: nothing of it was sent. The next collector fills the same numbers.
@@ -162,7 +164,7 @@ func (w *world) readBack(chain record.Digest, sha float64) error {
 
 // mirrorRate fetches everything into an empty mirror, three times.
 func (w *world) mirrorRate(sha float64) error {
-	var rates []float64
+	var rates, work []float64
 	for range 3 {
 		for _, part := range []string{"packs", "index"} {
 			if err := os.RemoveAll(w.Dir("mirror", part)); err != nil {
@@ -173,18 +175,19 @@ func (w *world) mirrorRate(sha float64) error {
 		if err != nil {
 			return err
 		}
-		began := time.Now()
+		began, before := time.Now(), spent()
 		got, err := m.Sync(w.run.ctx, nil)
-		took := time.Since(began)
+		took, used := time.Since(began), spent()-before
 		if err := errors.Join(err, m.Close()); err != nil {
 			return err
 		}
 		if got.Waiting != "" || got.Bytes == 0 {
 			return fmt.Errorf("the mirror fetched %d bytes and waits: %s", got.Bytes, got.Waiting)
 		}
-		rates = append(rates, rateOf(got.Bytes, took))
+		rates, work = append(rates, rateOf(got.Bytes, took)), append(work, rateOf(got.Bytes, used))
 	}
 	w.run.table.atLeast("mirror 1 GiB, verified and synced", median(rates), "SHA-256", sha, 0.5)
+	w.run.table.perSecond("mirror, the vault's serving included", median(work), sha)
 	return nil
 }
 
@@ -222,13 +225,13 @@ func (w *world) grant(chain record.Digest, m reader.Mirror) ([]reader.Row, error
 // openRate opens the large recording whole, with its digest checked.
 func (w *world) openRate(m reader.Mirror, id string, cores int, sha float64) error {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(cores))
-	var rates []float64
+	var rates, work []float64
 	for range 3 {
 		r, err := w.reader("investigator", m, io.Discard)
 		if err != nil {
 			return err
 		}
-		began := time.Now()
+		began, before := time.Now(), spent()
 		got, err := r.Open(w.run.ctx, id, "-", reader.Range{})
 		if err != nil {
 			return err
@@ -236,10 +239,11 @@ func (w *world) openRate(m reader.Mirror, id string, cores int, sha float64) err
 		if got.Bytes != largeSize || !got.Whole {
 			return fmt.Errorf("opened %d bytes", got.Bytes)
 		}
-		rates = append(rates, rateOf(got.Bytes, time.Since(began)))
+		rates, work = append(rates, rateOf(got.Bytes, time.Since(began))), append(work, rateOf(got.Bytes, spent()-before))
 	}
 	what := map[int]string{1: "open 1 GiB from the mirror, digest checked, one core", 2: "open 1 GiB from the mirror, digest checked, two cores"}[cores]
 	w.run.table.atLeast(what, median(rates), "SHA-256", sha, 0.6)
+	w.run.table.perSecond("open", median(work), sha)
 	return nil
 }
 

@@ -145,6 +145,7 @@ type outcome struct {
 	took   time.Duration
 	seal   time.Duration // of it, until everything was durable in the spool
 	stored int64
+	used   time.Duration // processor time of Arca's process, all parties in it
 }
 
 func (o outcome) per(src *source) float64 { return float64(o.stored) / float64(src.plain) }
@@ -180,6 +181,8 @@ func (r *run) compare(where string, src *source, one, many, peer []outcome, targ
 			r.table.atLeast(what, rate, "restic backup", median(rates(src, peer, whole)), target)
 		}
 		spool := median(rates(src, of.list, func(o outcome) time.Duration { return o.seal }))
+		used := median(rates(src, of.list, func(o outcome) time.Duration { return o.used }))
+		r.table.beside("  collector and all parties, per second of processor time", used)
 		r.table.beside("  all safe in the spool, and some sent, at", spool)
 	}
 }
@@ -206,7 +209,7 @@ func (r *run) arcaPacks(src *source, name string, orders int, objects installati
 	if err := w.settle(chains, start); err != nil {
 		return o, err
 	}
-	began := time.Now()
+	began, before := time.Now(), spent()
 	c, err := w.collector()
 	if err != nil {
 		return o, err
@@ -223,7 +226,7 @@ func (r *run) arcaPacks(src *source, name string, orders int, objects installati
 	if err := c.Flush(r.ctx); err != nil {
 		return o, err
 	}
-	o.took = time.Since(began)
+	o.took, o.used = time.Since(began), spent()-before
 	left, err := c.List(r.ctx)
 	if err == nil && len(left) > 0 {
 		err = fmt.Errorf("%d packs are not proven", len(left))

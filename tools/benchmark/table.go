@@ -71,6 +71,11 @@ func (t *table) atLeast(what string, rate float64, name string, reference, targe
 // beside adds a rate without a target.
 func (t *table) beside(what string, rate float64) { t.add(line{what: what, measured: mb(rate)}) }
 
+// perSecond adds bytes per second of processor time, which a busy machine falsifies less than bytes per second.
+func (t *table) perSecond(what string, rate, reference float64) {
+	t.add(line{what: "  " + what + ", per second of processor time", measured: mb(rate), reference: "SHA-256 " + mb(reference), ratio: fmt.Sprintf("%.2f", rate/reference)})
+}
+
 // within adds a time that has a limit.
 func (t *table) within(what string, took, limit time.Duration) {
 	t.add(line{what, ms(took), "", fmt.Sprintf("%.2f", float64(took)/float64(limit)), "≤ " + ms(limit), took <= limit})

@@ -17,6 +17,8 @@ import (
 	"arca.example/arca/shared/reader"
 	"arca.example/arca/shared/record"
 	"arca.example/arca/shared/seal"
+	"arca.example/arca/shared/store"
+	"arca.example/arca/shared/store/folder"
 	"arca.example/arca/shared/wire"
 )
 
@@ -42,6 +44,9 @@ func (r *run) newWorld(name string, objects installation.Objects) (*world, error
 	if err != nil {
 		return nil, err
 	}
+	if err := moveObjects(r.ctx, f, objects); err != nil {
+		return nil, err
+	}
 	w := &world{Folder: f, run: r, people: map[string]*record.Signer{}, http: &http.Client{Timeout: 10 * time.Minute}}
 	if w.running, err = f.Serve(r.ctx, installation.ServeOptions{Objects: objects}); err != nil {
 		return nil, err
@@ -62,6 +67,36 @@ func (r *run) newWorld(name string, objects installation.Objects) (*world, error
 		w.people[name] = s
 	}
 	return w, nil
+}
+
+// moveObjects hands the log's first tiles, which setting up has written to the folder, to another object store.
+func moveObjects(ctx context.Context, f *installation.Folder, objects installation.Objects) error {
+	if objects == nil {
+		return nil
+	}
+	from, err := folder.Open(f.Dir("vault", "objects"), folder.Options{})
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	list, err := from.List(ctx, "", "", store.MaxList)
+	if err != nil {
+		return err
+	}
+	for _, o := range list {
+		info, err := from.Stat(ctx, o.Key)
+		if err != nil {
+			return err
+		}
+		body, err := from.Get(ctx, o.Key, 0, -1)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(objects.Put(ctx, o.Key, info.Size, info.SHA256, body), body.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // close stops the parties and removes all that they kept.
