@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"math/big"
+	"slices"
 	"strings"
 
 	"arca.example/arca/shared/problem"
@@ -33,7 +34,7 @@ var strict64 = base64.RawURLEncoding.Strict()
 func PublicKeyOf(key crypto.PublicKey) (PublicKey, error) {
 	switch k := key.(type) {
 	case ed25519.PublicKey:
-		if len(k) == ed25519.PublicKeySize {
+		if len(k) == ed25519.PublicKeySize && !SmallOrder(k) {
 			return PublicKey{k}, nil
 		}
 	case *ecdsa.PublicKey:
@@ -42,6 +43,36 @@ func PublicKeyOf(key crypto.PublicKey) (PublicKey, error) {
 		}
 	}
 	return PublicKey{}, problem.New(problem.Invalid, "keys are Ed25519 or ECDSA P-384")
+}
+
+// smallOrder lists the y coordinates, as Ed25519 encodes them, of the eight points whose order divides eight, and the two other
+// encodings that a decoder takes for one of them.
+var smallOrder = [][32]byte{
+	{},
+	{0x01},
+	{0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05},
+	{0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a},
+	nearPrime(0xec), nearPrime(0xed), nearPrime(0xee),
+}
+
+// nearPrime is 2^255-19 with another last byte, little-endian.
+func nearPrime(low byte) (y [32]byte) {
+	for i := range y {
+		y[i] = 0xff
+	}
+	y[0], y[31] = low, 0x7f
+	return y
+}
+
+// SmallOrder tells whether an Ed25519 public key is one under which anybody can sign. The verifier of the standard library takes such keys, so they are
+// refused where keys are read.
+func SmallOrder(key []byte) bool {
+	if len(key) != ed25519.PublicKeySize {
+		return false
+	}
+	y := [32]byte(key)
+	y[31] &= 0x7f // the sign of x does not change the order
+	return slices.Contains(smallOrder, y)
 }
 
 // ParsePublicKey reads the text form. Errors: problem.Invalid.
@@ -58,7 +89,7 @@ func (k *PublicKey) UnmarshalText(text []byte) error {
 	switch {
 	case strings.HasPrefix(s, prefixEd25519):
 		raw, err := strict64.DecodeString(s[len(prefixEd25519):])
-		if err != nil || len(raw) != ed25519.PublicKeySize {
+		if err != nil || len(raw) != ed25519.PublicKeySize || SmallOrder(raw) {
 			return bad
 		}
 		k.key = ed25519.PublicKey(raw)
