@@ -49,7 +49,6 @@ var (
 
 // world is an installation whose every key follows from a label, so that another process has the same one.
 type world struct {
-	mu        sync.Mutex
 	trust     *record.Trust
 	joint     record.Joint
 	hash      record.Digest

@@ -231,7 +231,6 @@ func (w *world) enrol(s *record.Signer, name string, role record.Role) {
 type clip struct {
 	content []byte
 	name    string
-	kind    string
 	change  func(*record.Description)
 }
 
