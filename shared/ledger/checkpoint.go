@@ -17,6 +17,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"arca.example/arca/shared/problem"
+	"arca.example/arca/shared/record"
 )
 
 // MaxNote is the longest checkpoint that anyone here reads, in bytes.
@@ -217,7 +218,7 @@ func verifierKey(name string, alg byte, key []byte) string {
 }
 
 // parseVerifierKey reads name and public key of a verifier key of one
-// algorithm, in its one canonical form: the library takes the key hash on faith.
+// algorithm, in its one canonical form: the library takes the key hash on faith, and keys under which anybody can sign.
 func parseVerifierKey(vkey string, alg byte) (name string, key ed25519.PublicKey, err error) {
 	name, rest, _ := strings.Cut(vkey, "+")
 	_, b64, _ := strings.Cut(rest, "+")
@@ -225,7 +226,7 @@ func parseVerifierKey(vkey string, alg byte) (name string, key ed25519.PublicKey
 	if err != nil || !validName(name) || len(raw) != 1+ed25519.PublicKeySize || raw[0] != alg {
 		return "", nil, strconv.ErrSyntax
 	}
-	if verifierKey(name, alg, raw[1:]) != vkey {
+	if verifierKey(name, alg, raw[1:]) != vkey || record.SmallOrder(raw[1:]) {
 		return "", nil, strconv.ErrSyntax
 	}
 	return name, raw[1:], nil
