@@ -589,3 +589,41 @@ func TestAFilledUnitDoesNotExhaustARelease(t *testing.T) {
 		t.Fatalf("three pages hold %d different recordings", len(seen))
 	}
 }
+
+// A judge who was just suspended has an order admitted at the same moment: the suspension is acknowledged between the check of the
+// judge and the order's commit.
+func TestASuspendedJudgesOrderDoesNotSlipIn(t *testing.T) {
+	w := newWorld(t).cast()
+	judge := w.people["judge"].Public().ID()
+	suspension, err := record.Sign(w.offices["court registrar"], record.TypeSuspension, w.now(), record.PersonSuspension{Audience: w.hash, Issued: w.now(), Nonce: newID(), Person: judge, Reason: "removed"})
+	must(t, err)
+	raw := w.sign("judge", record.TypeOrder, w.order())
+	for after := 1; after < 6; after++ { // the clock is read before and after the check; any of these moments may be the one
+		rows := w.rows[seal.Court].Snapshot()
+		var k *keyholder.Keyholder
+		looks, done := 0, false
+		open := func(now func() time.Time) *keyholder.Keyholder {
+			k, err := keyholder.Open(t.Context(), keyholder.Config{
+				Party: seal.Court, Rows: w.rows[seal.Court], Roots: w.roots[seal.Court], Fingerprint: w.hash, Now: now,
+				Connect: func(*record.Signer) (keyholder.Log, keyholder.Peer) { return worldLog{w}, worldPeer{w, seal.Custodian} },
+			})
+			must(t, err)
+			return k
+		}
+		other := open(w.now)
+		k = open(func() time.Time {
+			if looks++; looks == after {
+				done = true
+				must(t, other.SuspendPerson(t.Context(), suspension))
+			}
+			return w.now()
+		})
+		_, err := k.Admit(t.Context(), raw)
+		chains, listErr := other.Chains(t.Context())
+		must(t, listErr)
+		if wrote := len(chains) > 0; done && wrote && after <= 3 {
+			t.Errorf("at look %d: the order of a suspended judge is in force: %v", after, err)
+		}
+		w.rows[seal.Court].Restore(rows)
+	}
+}

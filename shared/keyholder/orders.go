@@ -46,7 +46,12 @@ func (k *Keyholder) Admit(ctx context.Context, raw string) (Chain, error) {
 	if hash.IsZero() {
 		hash = next.Hash
 	}
-	if err := k.act(ctx, hash, func(c *change) error { return c.admit(trust, hash, next, raw) }); err != nil {
+	if err := k.act(ctx, hash, func(c *change) error {
+		if err := c.admit(trust, hash, next, raw); err != nil || len(c.writes) == 0 {
+			return err
+		}
+		return c.inService(raw)
+	}); err != nil {
 		return Chain{}, err
 	}
 	if k.cfg.Invoke != nil {
@@ -109,6 +114,24 @@ func (k *Keyholder) judge(ctx context.Context, trust Pinned, id record.KeyID, in
 	}
 	e, _, err := k.enrolment(trust, joint)
 	return e, err
+}
+
+// inService makes the change fail if a statement's author is suspended by the time it is committed: a suspension that was acknowledged
+// counts, also while what its person signed is being looked at.
+func (c *change) inService(raw string) error {
+	st, err := record.Peek(raw)
+	if err != nil {
+		return err
+	}
+	var all roster
+	if _, err := c.load("roster", &all); err != nil {
+		return err
+	}
+	if slices.Contains(all.Suspended, st.Author) {
+		return record.Unknown(nil)
+	}
+	c.require("roster")
+	return nil
 }
 
 func (c *change) admit(trust Pinned, hash record.Digest, next law.Member, raw string) error {
