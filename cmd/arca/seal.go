@@ -150,7 +150,11 @@ func (a *app) sealFiles(ctx context.Context, c *collector.Collector, chain recor
 		return first
 	}
 	bar := a.progress("sealing")
-	results, err := c.Seal(ctx, items, bar.at)
+	sealing := c.Seal
+	if s.flush {
+		sealing = c.SealAndSend // what will be sent now anyway need not wait for the last file
+	}
+	results, err := sealing(ctx, items, bar.at)
 	bar.end()
 	for j, r := range results {
 		i := place[j]
