@@ -52,12 +52,14 @@ type checkpointState struct {
 }
 
 func (a *app) statusCommand() *cobra.Command {
-	return a.command(spec{
+	var wait bool
+	c := a.command(spec{
 		use: "status", short: "Show whether the parties run, their clocks, the log, the spool, and orders about to end",
 		long: "Asks each party, verifies the log's last cosigned checkpoint under the pinned witnesses, looks into the spool, and lists orders whose\n" +
 			"measure or access ends within 14 days (as the collector sees them, or the person that --as names).\n\n" +
-			"Exit code 8 when something is wrong: a party that does not answer, a clock more than 5 minutes off, a checkpoint older than 5 minutes.",
-		example: "arca status",
+			"Exit code 8 when something is wrong: a party that does not answer, a clock more than 5 minutes off, a checkpoint older than 5 minutes.\n" +
+			"--wait asks until nothing is wrong, for at most a minute: arca serve needs a moment to begin.",
+		example: "arca status\narca status --wait",
 		args:    cobra.NoArgs,
 		run: func(cmd *cobra.Command, _ []string) error {
 			f, err := a.folder()
@@ -65,6 +67,9 @@ func (a *app) statusCommand() *cobra.Command {
 				return err
 			}
 			out := a.look(cmd.Context(), f)
+			for end := a.now().Add(waitTime); wait && len(out.Wrong) > 0 && a.now().Before(end) && pause(cmd.Context(), askAgain); {
+				out = a.look(cmd.Context(), f)
+			}
 			if len(out.Wrong) > 0 {
 				err = problem.New(problem.Unavailable, "something is wrong: %s", out.Wrong[0])
 				out.Error = failed(err)
@@ -72,6 +77,24 @@ func (a *app) statusCommand() *cobra.Command {
 			return a.report(out, err, func(p *page) { out.write(p, a.now()) })
 		},
 	})
+	c.Flags().BoolVar(&wait, "wait", false, "until nothing is wrong, at most a minute")
+	return c
+}
+
+// How long status --wait waits, and how often it looks.
+const (
+	waitTime = time.Minute
+	askAgain = 250 * time.Millisecond
+)
+
+// pause waits, and reports whether to go on.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
 }
 
 // askTime is how long status waits for one party.

@@ -3,7 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -60,14 +64,22 @@ func (a *app) notServed(f *failure) string {
 		return ""
 	}
 	folder, err := a.folder()
-	if err != nil || !idle(folder) {
+	if err != nil {
 		return ""
+	}
+	if !idle(folder) {
+		return "arca serve holds this folder and may still be beginning; wait for it with: arca status --wait"
 	}
 	return "nothing runs on this folder; in another terminal: arca serve --dir " + folder.Path
 }
 
-// idle reports whether no arca serve holds the folder.
+// idle reports whether the process that held the folder last has ended. It reads who that was instead of trying the lock: a probe
+// could take it from an arca serve that is just beginning.
 func idle(f *installation.Folder) bool {
-	release, err := f.Lock()
-	return err == nil && release() == nil
+	raw, err := os.ReadFile(f.Dir("serve.lock"))
+	if err != nil {
+		return errors.Is(err, fs.ErrNotExist)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(raw)))
+	return err != nil || pid < 1 || errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
 }
