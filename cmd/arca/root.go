@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -86,6 +87,7 @@ func (a *app) root() *cobra.Command {
 		Use:           "arca",
 		Short:         "A vault for recordings made under a court order that opens only when three keys meet",
 		Long:          rootText,
+		Version:       version(),
 		SilenceErrors: true, SilenceUsage: true,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -94,6 +96,7 @@ func (a *app) root() *cobra.Command {
 	root.PersistentFlags().StringVar(&a.as, "as", os.Getenv("ARCA_AS"), "who acts: a name in people/ (ARCA_AS; else the only one)")
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print one JSON document")
 	root.PersistentFlags().BoolVar(&a.verbose, "verbose", false, "with an error, print its cause too")
+	root.SetVersionTemplate("arca {{.Version}}\n")
 	a.hideEnvironment(root)
 	_ = root.RegisterFlagCompletionFunc("as", a.completePeople)
 	root.AddCommand(
@@ -107,6 +110,14 @@ func (a *app) root() *cobra.Command {
 		exitCodesTopic(),
 	)
 	return root
+}
+
+// version is the source that this program was built from, as the toolchain recorded it.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version + " " + info.GoVersion
+	}
+	return "of unknown source"
 }
 
 // hideEnvironment keeps what this process's environment holds out of help texts and docs.

@@ -259,6 +259,10 @@ func (a *app) auditPacks(ctx context.Context, place string) error {
 	}
 	out.Error = failed(err)
 	return a.report(out, err, func(p *page) {
+		if out.Packs == 0 && len(out.Findings) == 0 {
+			p.line("This mirror holds no packs yet; fetch them with: arca mirror")
+			return
+		}
 		p.line("%s, %s read", plural(out.Packs, "pack"), size(out.Bytes))
 		var rows [][]string
 		for _, found := range out.Findings {
