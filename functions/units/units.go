@@ -29,12 +29,12 @@ func New(env edge.Env) (*edge.Function, error) {
 	}}, nil
 }
 
-func (m maker) refresh(ctx context.Context, _ edge.Event) error {
+func (m maker) refresh(ctx context.Context, event edge.Event) error {
 	k, err := m.Open(ctx)
 	if err != nil {
 		return err
 	}
-	return k.RefreshUnits(ctx)
+	return k.RefreshUnits(ctx, event.Kind == edge.Asked)
 }
 
 func (m maker) ask(ctx context.Context, in *party.Body[wire.UnitAsk]) (*party.Answer[wire.Signed], error) {

@@ -417,7 +417,7 @@ func TestTheVaultDoesNotSpeakForAKeyholder(t *testing.T) {
 		lines, err := k.Journal(t.Context(), b.unit.Order, 1, 1000)
 		must(t, err)
 		for _, line := range lines {
-			if strings.Contains(string(line.Opened), "555") {
+			if strings.Contains(string(line.Opened), "call 555 0100") {
 				t.Errorf("%s: the vault wrote in the journal", kind)
 			}
 		}

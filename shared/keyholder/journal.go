@@ -56,6 +56,8 @@ func (c *change) journal(of record.Digest, kind record.EventKind, body any) (ope
 	}
 	made := opening{Event: b, Random: random(32)}
 	state.Number, state.Previous = event.Number, record.HashBytes(b)
+	// What this process knows to be posted is written along, so that posting needs no write of its own.
+	state.Posted = max(state.Posted, c.k.postedUntil(of))
 	if err := c.put(eventName(of, event.Number), made); err != nil {
 		return opening{}, err
 	}
@@ -82,7 +84,7 @@ func (k *Keyholder) post(ctx context.Context, of record.Digest) error {
 	if _, err := k.read(ctx, journalName(of), &state); err != nil {
 		return err
 	}
-	for from := state.Posted + 1; from <= state.Number; from += postAtOnce {
+	for from := max(state.Posted, k.postedUntil(of)) + 1; from <= state.Number; from += postAtOnce {
 		until := min(from+postAtOnce-1, state.Number)
 		entries, err := k.entries(ctx, of, from, until)
 		if err != nil {
@@ -91,11 +93,26 @@ func (k *Keyholder) post(ctx context.Context, of record.Digest) error {
 		if err := k.log.Add(ctx, entries...); err != nil {
 			return problem.Wrap(problem.Unavailable, err, "the log cannot be reached, and nothing is answered without it; what you sent is kept, send it again")
 		}
-		if err := k.markPosted(ctx, of, until); err != nil {
-			return err
-		}
+		k.setPosted(of, until)
 	}
-	return nil
+	if state.Number-state.Posted < postAtOnce/2 {
+		return nil
+	}
+	// Processes that live for one act each would never write the mark along: then it is written for itself.
+	return k.markPosted(ctx, of, state.Number)
+}
+
+// postedUntil is how many events of a case this process has seen the log accept.
+func (k *Keyholder) postedUntil(of record.Digest) int64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.posted[of]
+}
+
+func (k *Keyholder) setPosted(of record.Digest, until int64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.posted[of] = max(k.posted[of], until)
 }
 
 func (k *Keyholder) entries(ctx context.Context, of record.Digest, from, until int64) ([]ledger.Entry, error) {

@@ -95,7 +95,8 @@ type Keyholder struct {
 	peer   Peer
 
 	mu         sync.Mutex
-	trust      *record.Trust // verified once per process
+	posted     map[record.Digest]int64 // by case: events that the log has accepted from this process
+	trust      *record.Trust           // verified once per process
 	verifies   *ledger.Verifier
 	enrolments map[record.Digest]enrolled   // verified joints, by the hash of their signatures
 	members    map[record.Digest]law.Member // verified chain members, by the hash of the whole statement
@@ -113,7 +114,7 @@ const rowKeyName = "row-key"
 // Open unwraps the row key and the signing key, making both on first use if it may. Errors: problem.Unavailable while
 // there are none and it may not.
 func Open(ctx context.Context, cfg Config) (*Keyholder, error) {
-	k := &Keyholder{cfg: cfg, enrolments: map[record.Digest]enrolled{}, members: map[record.Digest]law.Member{}}
+	k := &Keyholder{cfg: cfg, posted: map[record.Digest]int64{}, enrolments: map[record.Digest]enrolled{}, members: map[record.Digest]law.Member{}}
 	rowKey, err := k.openRowKey(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open row key: %w", err)

@@ -308,10 +308,14 @@ func (k *Keyholder) unitRows(ctx context.Context, chain record.Digest) ([]unitRo
 
 // RefreshUnits is the units function's weekly and on-admission job: for every chain in force it makes the units of this
 // week and the next, completes what is incomplete, and posts events that the log has not yet. Running it twice equals once.
-func (k *Keyholder) RefreshUnits(ctx context.Context) error {
+// recent limits it to the chains admitted last, which is what an admission asks for; the weekly run takes all.
+func (k *Keyholder) RefreshUnits(ctx context.Context, recent bool) error {
 	chains, err := k.Chains(ctx)
 	if err != nil {
 		return err
+	}
+	if recent {
+		chains = chains[max(0, len(chains)-recentChains):]
 	}
 	now := k.now()
 	for _, chain := range chains {
@@ -334,6 +338,9 @@ func (k *Keyholder) RefreshUnits(ctx context.Context) error {
 	}
 	return nil
 }
+
+// recentChains is how many chains the run after an admission looks at: more than are admitted while one run lasts.
+const recentChains = 16
 
 // The compartments. Privileged communications are a later matter of policy; the unit keeps them apart from the start.
 const (
