@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"strconv"
 
@@ -127,7 +128,13 @@ func (out spoolAnswer) write(p *page) {
 		p.line("Nothing waits: everything that was sealed is proven.")
 	} else {
 		var rows [][]string
+		ahead := 0 // packs that leave earlier, one at each tick
 		for _, w := range out.Waiting {
+			if w.Stage == "packed" {
+				if ahead++; ahead > 1 {
+					w.Why = fmt.Sprintf("the tick after %s, or arca spool --flush", plural(ahead-1, "other pack"))
+				}
+			}
 			rows = append(rows, []string{strconv.FormatUint(w.Pack, 10), strconv.Itoa(w.Recordings), w.Stage, w.Why})
 		}
 		p.table([]string{"PACK", "RECORDINGS", "STAGE", "WAITS FOR"}, rows)
