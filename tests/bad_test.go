@@ -118,6 +118,7 @@ var (
 
 // TestBadInputIsRefusedClearly is the list, through the real handlers over HTTP, and the real clients.
 func TestBadInputIsRefusedClearly(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	for _, group := range []func() []bad{d.statements, d.sealing, d.packs, d.requests, d.clocks} {
 		for _, b := range group() {
@@ -405,6 +406,7 @@ func (d *desk) clocks() []bad {
 // TestAKeyholderRestoredFromYesterday puts the court's rows of before a revocation back: nothing is released until the court
 // has learned of it again, and then nothing either, but another order works as before.
 func TestAKeyholderRestoredFromYesterday(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	second := d.admit(d.draft("DP-0000/22", unitA, target2))
 	d.check(d.c.Close())

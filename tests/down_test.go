@@ -127,12 +127,13 @@ func (d *desk) steps() []step {
 // TestStoreDownCampaign takes the store away at every use in the middle of every step, before and after the write has landed. The
 // step fails clearly or gets over it; repeated it succeeds; and nothing that was acknowledged is lost.
 func TestStoreDownCampaign(t *testing.T) {
+	t.Parallel()
 	c, d := newCampaign(t), newDesk(t)
 	for i, s := range d.steps() {
 		d.down.plan(0, 0, false)
 		d.check(s.do())
 		uses, _ := d.down.plan(0, 0, false)
-		for _, x := range c.flips(uses, 4) {
+		for _, x := range c.flips(uses, 3) {
 			d.oneOutage(i, x.at+1, 1+c.IntN(3), x.bit&1 == 0)
 		}
 		t.Logf("%s: %d uses of the stores", s.name, uses)
@@ -178,6 +179,7 @@ func (d *desk) repeated(s step) {
 // Each says so, and everything goes on when there is room again.
 func TestDiskFull(t *testing.T) {
 	if os.Getenv(diskFullVictim) == "" {
+		t.Parallel()
 		// The limit is a process's, and this one has a log of its own to write.
 		cmd := exec.Command(os.Args[0], "-test.run=^TestDiskFull$", "-test.v")
 		cmd.Env = append(os.Environ(), diskFullVictim+"=1")

@@ -199,8 +199,9 @@ func (s *siege) round(n int) {
 
 // TestKillCampaign kills the real arca serve at random moments while a collector seals and a reader opens.
 func TestKillCampaign(t *testing.T) {
+	t.Parallel()
 	s := newSiege(t)
-	rounds := 6
+	rounds := 4
 	if s.c.full {
 		rounds = 100
 	}

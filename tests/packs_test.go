@@ -216,6 +216,7 @@ func (a *archive) auditFlips(n uint64, flips []flip, audit func(folder string, o
 
 // TestAuditFlipCampaign flips every byte of a pack of 1 MiB, and some of every other: arca audit packs names the pack.
 func TestAuditFlipCampaign(t *testing.T) {
+	t.Parallel()
 	c, a := newCampaign(t), newArchive(t)
 	last, err := a.m.Last()
 	a.check(err)
@@ -225,7 +226,7 @@ func TestAuditFlipCampaign(t *testing.T) {
 		if named, err := a.auditor(folder); err != nil || slices.Contains(named, n) {
 			t.Fatalf("pack %d is named unaltered: %v, %v", n, named, err)
 		}
-		some, all := 300, c
+		some, all := 150, c
 		if n == 1 {
 			some = 3000
 		} else {
@@ -310,6 +311,7 @@ func (a *archive) forget() {
 
 // TestReaderFlipCampaign flips every byte that a reader uses of every pack in the mirror: slots, descriptors, segments.
 func TestReaderFlipCampaign(t *testing.T) {
+	t.Parallel()
 	c, a := newCampaign(t), newArchive(t)
 	if ok, why := a.accepts(a.r, &a.out, 1, 0); !ok {
 		t.Fatalf("the unaltered pack is refused: %s", why)
@@ -318,7 +320,7 @@ func TestReaderFlipCampaign(t *testing.T) {
 		used := a.used(n)
 		d := openDisk(t, a.f.Dir("mirror"), n)
 		tried, hidden := 0, 0
-		flips := c.flips(len(used), 250)
+		flips := c.flips(len(used), 200)
 		if !c.full { // the places where one byte decides more than another: borders of whatever is used
 			flips = append(flips, a.borders(n)...)
 		}

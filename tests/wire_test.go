@@ -31,6 +31,7 @@ import (
 // line is a network that flips one bit of the bodies of one call.
 type line struct {
 	mu       sync.Mutex
+	parties  map[string]string
 	call     *regexp.Regexp // "party METHOD /path", nil: nothing is touched
 	question bool           // the question's body and not the answer's
 	into     func() any     // what the body is decoded into; nil: it is not JSON, every bit counts
@@ -40,14 +41,26 @@ type line struct {
 	harmless bool // the altered body says the same, as another case of a member's name does in JSON
 }
 
-// on puts the line between a caller and the network.
-func (l *line) on(net http.RoundTripper, addresses map[string]string) http.RoundTripper {
-	names := map[string]string{}
+// names says who is at which address.
+func (l *line) names(addresses map[string]string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.parties = map[string]string{}
 	for party, address := range addresses {
-		names[address] = party
+		l.parties[address] = party
 	}
+}
+
+func (l *line) party(address string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.parties[address]
+}
+
+// on puts the line between a caller and the network.
+func (l *line) on(net http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
-		what := names[r.URL.Host] + " " + r.Method + " " + r.URL.RequestURI()
+		what := l.party(r.URL.Host) + " " + r.Method + " " + r.URL.RequestURI()
 		if l.matches(what, true) && r.Body != nil {
 			raw, err := io.ReadAll(r.Body)
 			if err != nil {
@@ -160,18 +173,10 @@ type station struct {
 }
 
 func newStation(tb testing.TB) *station {
-	s := &station{l: &line{}}
-	addresses := map[string]string{}
-	s.office = &office{p: &provider{}, seed: seal.NewSeed()}
-	s.world = newWorld(tb, installation.ServeOptions{Network: func(_ string, net http.RoundTripper) http.RoundTripper { return s.l.on(net, addresses) }})
-	for party, address := range s.f.Addresses {
-		addresses[address] = party
-	}
-	addresses2 := s.f.Addresses
-	s.stop()
-	s.options.Network = func(_ string, net http.RoundTripper) http.RoundTripper { return s.l.on(net, addresses2) }
-	s.serve()
-	s.net = s.l.on(s.net, addresses2)
+	s := &station{l: &line{}, office: &office{p: &provider{}, seed: seal.NewSeed()}}
+	s.world = newWorld(tb, installation.ServeOptions{Network: func(_ string, net http.RoundTripper) http.RoundTripper { return s.l.on(net) }})
+	s.l.names(s.f.Addresses)
+	s.net = s.l.on(s.net)
 	s.cast()
 	chain := s.admit(s.draft("DP-0000/17", unitA, target))
 	c, start := s.world.collector("collector"), s.recent()
@@ -444,9 +449,10 @@ func (s *station) receiptBytes() []byte {
 
 // TestWireFlipCampaign flips bytes of every signed or proven artefact on its way: whoever relies on it refuses it, clearly.
 func TestWireFlipCampaign(t *testing.T) {
+	t.Parallel()
 	c, s := newCampaign(t), newStation(t)
 	for _, sc := range s.scenarios() {
-		tried, accepted := s.l.run(t, c, sc, 24)
+		tried, accepted := s.l.run(t, c, sc, 20)
 		if accepted > 0 {
 			t.Errorf("%s: %d of %d altered ones are taken", sc.name, accepted, tried)
 		}
@@ -475,6 +481,7 @@ func TestWireFlipCampaign(t *testing.T) {
 
 // TestKeptArtefactFlipCampaign flips every byte of what is kept: trust file, receipt, spool state that a collector reads back.
 func TestKeptArtefactFlipCampaign(t *testing.T) {
+	t.Parallel()
 	c, s := newCampaign(t), newStation(t)
 	raw, err := os.ReadFile(s.f.Dir("trust.json"))
 	s.check(err)
