@@ -35,7 +35,7 @@ bench: build
 
 # The long campaigns in full; SEED=n repeats one.
 campaign:
-	ARCA_CAMPAIGN=full ARCA_SEED=$(SEED) go test -count=1 -timeout 3h -run 'Campaign' -v ./...
+	ARCA_CAMPAIGN=full ARCA_SEED=$(SEED) go test -count=1 -timeout 12h -run 'Campaign' -v ./...
 
 package:
 	go run ./tools/package -o dist/arca.zip

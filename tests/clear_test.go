@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -45,4 +46,25 @@ func demand(t testing.TB, err error, kinds []problem.Kind, echoes ...string) {
 		}
 	}
 	t.Errorf("an error of kind %s instead of %v: %v", problem.KindOf(err), kinds, err)
+}
+
+// TestWhatIsUnclearIsNoticed is the twin of every test that demands a clear error.
+func TestWhatIsUnclearIsNoticed(t *testing.T) {
+	good := problem.New(problem.Denied, "the order does not name this number or label")
+	if why := unclear(good); why != "" {
+		t.Errorf("a clear error: %s", why)
+	}
+	for name, err := range map[string]error{
+		"none":          nil,
+		"a bare error":  errors.New("sql: no rows in result set"),
+		"internals":     problem.New(problem.Internal, "Internal server error, please try again later"),
+		"no sentence":   problem.New(problem.NotFound, "no such object"),
+		"no answer":     problem.New(problem.Unavailable, "the party answered with status 500 and no explanation; try again"),
+		"an echo":       problem.New(problem.Denied, "the order does not name the number %s", foreign),
+		"a stack trace": problem.New(problem.Unavailable, "goroutine 17 [running]: main.main()"),
+	} {
+		if unclear(err, foreign) == "" {
+			t.Errorf("%s passes for a clear error", name)
+		}
+	}
 }
