@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -101,22 +100,16 @@ func (d draftFlags) order(now time.Time) (record.Order, error) {
 	return o, nil
 }
 
-// kindsOfCommunication are the kinds that a collector seals under.
-var kindsOfCommunication = []string{"call", "message", "session"}
-
-// numberForm is how deliveries write a telephone number (ITU-T E.164).
-var numberForm = regexp.MustCompile(`^\+[1-9][0-9]{4,14}$`)
-
 // effective refuses what is good in law and would match nothing: deliveries are compared letter by letter with the identifiers and
 // kinds of an order, and no clearance reaches a classification that is no level.
 func effective(o record.Order) error {
 	for _, id := range o.Scope.Identifiers {
-		if err := deliverable(id); err != nil {
+		if err := id.Validate(); err != nil {
 			return err
 		}
 	}
 	for _, kind := range o.Scope.Kinds {
-		if err := oneOf("a kind of communication", kind, kindsOfCommunication...); err != nil {
+		if err := oneOf("a kind of communication", kind, record.CommunicationKinds...); err != nil {
 			return err
 		}
 	}
@@ -125,14 +118,6 @@ func effective(o record.Order) error {
 	}
 	if _, known := policy.Level(o.Classification); !known {
 		return problem.New(problem.Invalid, "the order's classification is no level; levels are %s", strings.Join(policy.Levels(), ", "))
-	}
-	return nil
-}
-
-// deliverable refuses a telephone number that no delivery writes like this.
-func deliverable(id record.Identifier) error {
-	if id.Kind == "msisdn" && !numberForm.MatchString(id.Value) {
-		return problem.New(problem.Invalid, "a number (msisdn) is written in its international form, with + and digits alone, as +12025550111")
 	}
 	return nil
 }

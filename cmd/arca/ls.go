@@ -286,7 +286,7 @@ func (a *app) filter(l lsFlags) (func(reader.Row) bool, error) {
 	var since, until time.Time
 	var err error
 	if l.kind != "" {
-		if err := oneOf("--kind", l.kind, kindsOfCommunication...); err != nil {
+		if err := oneOf("--kind", l.kind, record.CommunicationKinds...); err != nil {
 			return nil, err
 		}
 	}

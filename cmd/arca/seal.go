@@ -270,7 +270,7 @@ func (a *app) said(s sealFlags) (said collector.Said, err error) {
 		what, word string
 		words      []string
 	}{
-		{"--kind", s.kind, kindsOfCommunication},
+		{"--kind", s.kind, record.CommunicationKinds},
 		{"--codec", s.codec, []string{"pcm_s16le", "alaw", "opus", "text", "bytes"}},
 		{"--direction", s.direction, []string{"from-target", "to-target", "both"}},
 		{"--compartment", s.compartment, []string{"main", "privileged"}},

@@ -100,7 +100,7 @@ func parseIdentifier(text string) (record.Identifier, error) {
 		}
 	}
 	id := record.Identifier{Kind: kind, Value: value}
-	return id, deliverable(id)
+	return id, id.Validate()
 }
 
 // oneOf refuses a word that is none of those that there are.

@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"slices"
+	"strings"
 	"time"
 
 	"arca.example/arca/shared/law"
+	"arca.example/arca/shared/policy"
 	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/record"
 )
@@ -90,7 +92,10 @@ func (k *Keyholder) openMember(ctx context.Context, trust Pinned, raw string, in
 		return law.Member{}, err
 	}
 	if !judge.Of(record.Judge) || judge.Court != o.Court {
-		return law.Member{}, problem.New(problem.Denied, "the order was not signed by a judge of the court that it names")
+		return law.Member{}, problem.New(problem.Denied, "the order was not signed by a judge of the court that it names; let a judge who is enrolled for that court sign it")
+	}
+	if _, known := policy.Level(o.Classification); inService && o.Classification != "" && !known {
+		return law.Member{}, problem.New(problem.Invalid, "the order's classification is no level, so no clearance would reach it; levels are %s", strings.Join(policy.Levels(), ", "))
 	}
 	m := law.Member{Hash: st.Hash, Order: o}
 	k.mu.Lock()

@@ -88,7 +88,7 @@ func (k *Keyholder) Enrol(ctx context.Context, joint record.Joint) (Person, erro
 			return err
 		} else if found {
 			if old, _, err := openEnrolment(trust, before); err == nil && !e.Issued.After(old.Issued) {
-				return problem.New(problem.Conflict, "a newer enrolment of this key is already registered")
+				return problem.New(problem.Conflict, "an enrolment of this key as new as this one, or newer, is already registered; sign it again if it is to replace that")
 			}
 		} else if _, listed := all.Enrolled[id.String()]; listed {
 			// Without the row nothing shows which of two enrolments is the newer: an old one could come back.

@@ -3,6 +3,7 @@ package mirror
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -43,6 +44,9 @@ func (m *Mirror) Sync(ctx context.Context, progress func(Progress)) (Result, err
 		return out, failed(err, "make the mirror's folder")
 	}
 	unlock, err := lockFolder(m.cfg.Folder)
+	if errors.Is(err, os.ErrPermission) {
+		return out, failed(err, "write in the mirror's folder")
+	}
 	if err != nil {
 		return out, problem.Wrap(problem.Conflict, err, "another arca mirror fills this folder; let it finish")
 	}

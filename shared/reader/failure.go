@@ -84,5 +84,9 @@ func (r *Reader) both(ctx context.Context, call func(ctx context.Context, role s
 	case 1:
 		return causes[0]
 	}
+	court, custodian := strings.TrimPrefix(texts[0], "the court "), strings.TrimPrefix(texts[1], "the custodian ")
+	if court == custodian {
+		return problem.Wrap(problem.KindOf(causes[0]), errors.Join(causes...), "court and custodian alike: %s", strings.TrimPrefix(court, "refuses: "))
+	}
 	return problem.Wrap(problem.KindOf(causes[0]), errors.Join(causes...), "%s; %s", texts[0], strings.TrimSuffix(texts[1], "."))
 }

@@ -192,7 +192,7 @@ func (r *Reader) contentGrants(e entry) ([]*grant, error) {
 		}
 	}
 	if len(list) == 0 {
-		return nil, problem.New(problem.NotFound, "you have no request for the content of this recording; ask for it: arca ask --class content --recording %s", e.Recording)
+		return nil, problem.New(problem.NotFound, "you have no request for the content of this recording; ask for it: arca ask --class content --recording %s --purpose '…'", e.Recording)
 	}
 	return list, nil
 }

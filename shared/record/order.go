@@ -1,6 +1,9 @@
 package record
 
 import (
+	"regexp"
+	"slices"
+	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -61,6 +64,26 @@ type Scope struct {
 	Kinds       []string     `json:"kinds"` // of call, message, session
 }
 
+// The kinds of communications that an order can cover, and of identifiers that it can name.
+var (
+	CommunicationKinds = []string{"call", "message", "session"}
+	IdentifierKinds    = []string{"msisdn", "imsi", "imei", "email", "sip", "ip", "liid", "username"}
+)
+
+// numberForm is how deliveries write a telephone number (ITU-T E.164).
+var numberForm = regexp.MustCompile(`^\+[1-9][0-9]{4,14}$`)
+
+// Validate refuses an identifier that no delivery could match: deliveries are compared letter by letter.
+func (i Identifier) Validate() error {
+	if !slices.Contains(IdentifierKinds, i.Kind) || i.Value == "" {
+		return problem.New(problem.Invalid, "an identifier has a kind (%s) and a value", strings.Join(IdentifierKinds, ", "))
+	}
+	if i.Kind == "msisdn" && !numberForm.MatchString(i.Value) {
+		return problem.New(problem.Invalid, "a number (msisdn) is written in its international form, with + and digits alone, as +12025550111")
+	}
+	return nil
+}
+
 // Identifier is a subscriber number or technical label.
 type Identifier struct {
 	Kind  string `json:"kind"` // msisdn, imsi, imei, email, sip, ip, liid, username
@@ -103,6 +126,16 @@ func (o *Order) Validate() error {
 	names := []string{o.Case, o.Classification, o.Court, string(o.Kind), o.PoliceUnit, o.Profile}
 	for _, id := range o.Scope.Identifiers {
 		names = append(names, id.Kind, id.Value)
+	}
+	for _, id := range o.Scope.Identifiers {
+		if err := id.Validate(); err != nil {
+			return err
+		}
+	}
+	for _, kind := range o.Scope.Kinds {
+		if !slices.Contains(CommunicationKinds, kind) {
+			return problem.New(problem.Invalid, "the kinds of communications are %s", strings.Join(CommunicationKinds, ", "))
+		}
 	}
 	names = append(append(names, o.Scope.Kinds...), o.Grounds.Persons...)
 	for _, s := range names {
