@@ -159,8 +159,6 @@ func (d *disk) put(at int, b byte) {
 }
 
 // auditor reads a mirror again and names the packs that are not the witnessed ones.
-type auditor func(folder string) (named []uint64, err error)
-
 func (a *archive) auditor(folder string) ([]uint64, error) {
 	m, err := mirror.Open(mirror.Config{Folder: folder, Trust: a.trust, Now: a.now})
 	if err != nil {

@@ -165,11 +165,10 @@ func (l *line) run(tb testing.TB, c campaign, s scenario, some int) (tried, acce
 // station is a world with a line that can be altered between everybody.
 type station struct {
 	*office
-	l        *line
-	rows     []reader.Row
-	index    record.Digest
-	proven   collector.Sealed
-	deposits string // a collector's folder with something proven
+	l      *line
+	rows   []reader.Row
+	index  record.Digest
+	proven collector.Sealed
 }
 
 func newStation(tb testing.TB) *station {
