@@ -340,7 +340,7 @@ func (k *Keyholder) RefreshUnits(ctx context.Context, recent bool) error {
 }
 
 // recentChains is how many chains the run after an admission looks at: more than are admitted while one run lasts.
-const recentChains = 16
+const recentChains = 4
 
 // The compartments. Privileged communications are a later matter of policy; the unit keeps them apart from the start.
 const (

@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/pprof"
 	"slices"
 )
 
@@ -44,7 +45,19 @@ var parts = []part{
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := start(ctx, os.Args[1:]); err != nil {
+	if path := os.Getenv("ARCA_BENCH_PROFILE"); path != "" {
+		file, err := os.Create(path)
+		if err == nil {
+			err = pprof.StartCPUProfile(file)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "benchmark: no profile:", err)
+			os.Exit(1)
+		}
+	}
+	err := start(ctx, os.Args[1:])
+	pprof.StopCPUProfile() // before any exit; nothing without a profile
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "benchmark:", err)
 		os.Exit(1)
 	}
