@@ -44,6 +44,21 @@ func (r *run) goBench(folder, pattern string, arguments ...string) (names []stri
 	return names, metrics, nil
 }
 
+// need gives a metric that a benchmark must have reported: one that is missing is an error, never a zero that meets every target.
+func need(found map[string]map[string]float64, name, unit string) (float64, error) {
+	v, ok := found[name][unit]
+	if !ok || v <= 0 {
+		return 0, fmt.Errorf("the benchmark %s does not report %s", name, unit)
+	}
+	return v, nil
+}
+
+// millis is need for a time in milliseconds.
+func millis(found map[string]map[string]float64, name, unit string) (time.Duration, error) {
+	v, err := need(found, name, unit)
+	return time.Duration(v * float64(time.Millisecond)), err
+}
+
 // log measures durable appends to the log while it is sequenced.
 func (r *run) log() error {
 	names, found, err := r.goBench("./shared/vault", "^BenchmarkAppend$")
@@ -51,16 +66,21 @@ func (r *run) log() error {
 		return err
 	}
 	for _, name := range names {
-		m := found[name]
-		r.table.add(line{what: "log " + name, measured: fmt.Sprintf("%.0f /s", m["appends/s"]),
-			reference: fmt.Sprintf("p50 %.1f ms, p99 %.1f ms", m["p50-ms"], m["p99-ms"])})
+		var m [3]float64
+		for i, unit := range []string{"appends/s", "p50-ms", "p99-ms"} {
+			if m[i], err = need(found, name, unit); err != nil {
+				return err
+			}
+		}
+		r.table.add(line{what: "log " + name, measured: fmt.Sprintf("%.0f /s", m[0]),
+			reference: fmt.Sprintf("p50 %.1f ms, p99 %.1f ms", m[1], m[2])})
 	}
 	return nil
 }
 
 // release measures one keyholder's processor time for a release.
 func (r *run) release() error {
-	names, found, err := r.goBench("./shared/keyholder", "^BenchmarkRelease$", "-benchtime", "300x")
+	names, found, err := r.goBench("./shared/keyholder", "^BenchmarkRelease$", "-benchtime", "1000x")
 	if err != nil {
 		return err
 	}
@@ -69,7 +89,11 @@ func (r *run) release() error {
 		if strings.Contains(name, "cold") {
 			limit = 6 * time.Millisecond
 		}
-		r.table.within("processor time, "+name, time.Duration(found[name]["cpu-ms/release"]*float64(time.Millisecond)), limit)
+		spent, err := millis(found, name, "cpu-ms/release")
+		if err != nil {
+			return err
+		}
+		r.table.within("processor time, "+name, spent, limit)
 	}
 	return nil
 }
@@ -81,7 +105,11 @@ func (r *run) start() error {
 		return err
 	}
 	for _, name := range names {
-		r.table.within("cold start, "+name, time.Duration(found[name]["ms/start"]*float64(time.Millisecond)), 10*time.Millisecond)
+		ready, err := millis(found, name, "ms/ready")
+		if err != nil {
+			return err
+		}
+		r.table.within("cold start, "+name, ready, 10*time.Millisecond)
 	}
 	archive := filepath.Join(r.folder, "arca.zip")
 	cmd := exec.CommandContext(r.ctx, "go", "run", "./tools/package", "-o", archive)
