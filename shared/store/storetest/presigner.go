@@ -61,32 +61,39 @@ func Presigner(t *testing.T, blobs store.Blobs, p store.Presigner, weak Weakness
 		mustHold(t, blobs, "presign/once", body)
 	})
 	t.Run("what the URL binds cannot change", func(t *testing.T) { bindings(t, blobs, presign, body) })
-	t.Run("URLs expire", func(t *testing.T) {
-		x, err := p.PresignPut(ctx, "presign/late", int64(len(body)), sum, time.Now().Add(1500*time.Millisecond))
-		if err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(2600 * time.Millisecond)
-		if status := send(t, x, body); status/100 != 4 {
-			t.Fatalf("upload through an expired URL: %d", status)
-		}
-		mustLack(t, blobs, "presign/late")
-	})
-	t.Run("limits", func(t *testing.T) {
-		_, err := p.PresignPut(ctx, "../x", 1, sum, soon())
-		mustInvalid(t, err)
-		_, err = p.PresignPut(ctx, "x", -1, sum, soon())
-		mustInvalid(t, err)
-		_, err = p.PresignGet(ctx, "X", soon())
-		mustInvalid(t, err)
-		x, err := p.PresignGet(ctx, "presign/absent", soon())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if status, _ := receive(t, x); status != http.StatusNotFound {
-			t.Fatalf("download of nothing: %d", status)
-		}
-	})
+	t.Run("URLs expire", func(t *testing.T) { expiry(t, blobs, p, body) })
+	t.Run("limits", func(t *testing.T) { transferLimits(t, p, sum) })
+}
+
+// expiry waits until a URL is too old and expects a refusal and no object.
+func expiry(t *testing.T, blobs store.Blobs, p store.Presigner, body []byte) {
+	x, err := p.PresignPut(context.Background(), "presign/late", int64(len(body)), sha256.Sum256(body), time.Now().Add(1500*time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(2600 * time.Millisecond)
+	if status := send(t, x, body); status/100 != 4 {
+		t.Fatalf("upload through an expired URL: %d", status)
+	}
+	mustLack(t, blobs, "presign/late")
+}
+
+// transferLimits asks for transfers that no engine may sign, and for one of nothing.
+func transferLimits(t *testing.T, p store.Presigner, sum [32]byte) {
+	ctx, soon := context.Background(), time.Now().Add(time.Minute)
+	_, err := p.PresignPut(ctx, "../x", 1, sum, soon)
+	mustInvalid(t, err)
+	_, err = p.PresignPut(ctx, "x", -1, sum, soon)
+	mustInvalid(t, err)
+	_, err = p.PresignGet(ctx, "X", soon)
+	mustInvalid(t, err)
+	x, err := p.PresignGet(ctx, "presign/absent", soon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, _ := receive(t, x); status != http.StatusNotFound {
+		t.Fatalf("download of nothing: %d", status)
+	}
 }
 
 // bindings changes one thing at a time and expects a refusal and no object.
