@@ -24,7 +24,7 @@ const (
 	receiptsPlace  = "receipts"
 )
 
-// lockPatience is how long a command waits for another process to let go of a spool.
+// lockPatience is how long a command waits for another process to let go of a spool or a mirror: arca serve works in both at every tick.
 const lockPatience = 20 * time.Second
 
 // transfers moves packs, which may be large.
@@ -79,7 +79,7 @@ func (a *app) openMirror(f *installation.Folder, place string, sync bool) (*mirr
 		if err != nil {
 			return nil, err
 		}
-		cfg.Vault, cfg.HTTP = f.Vault(signer), transfers
+		cfg.Vault, cfg.HTTP, cfg.Patience = f.Vault(signer), transfers, lockPatience
 	}
 	return mirror.Open(cfg)
 }

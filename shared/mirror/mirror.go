@@ -37,6 +37,9 @@ type Config struct {
 	Vault  Vault            // for Sync only; nil where only packs are read
 	HTTP   *http.Client     // moves packs; for Sync only
 	Now    func() time.Time // this machine's clock
+
+	// Patience is how long Sync waits while another process fills the folder; zero does not wait.
+	Patience time.Duration
 }
 
 // Mirror is safe for concurrent use. Of several processes on one folder one may Sync while all read.

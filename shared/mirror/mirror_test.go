@@ -535,7 +535,12 @@ func TestTwoSyncsAtOnceAreRefused(t *testing.T) {
 	if _, err := m.Sync(ctx, nil); problem.KindOf(err) != problem.Conflict {
 		t.Fatal(err)
 	}
-	unlock()
+	// With patience the second waits for the first, as arca mirror does beside arca serve.
+	m.cfg.Patience = time.Minute
+	go func() {
+		time.Sleep(50 * time.Millisecond)
+		unlock()
+	}()
 	fetched(t, m)
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"time"
 
 	"arca.example/arca/shared/ledger"
 	"arca.example/arca/shared/problem"
@@ -43,12 +44,9 @@ func (m *Mirror) Sync(ctx context.Context, progress func(Progress)) (Result, err
 	if err := os.MkdirAll(m.cfg.Folder, 0o700); err != nil {
 		return out, failed(err, "make the mirror's folder")
 	}
-	unlock, err := lockFolder(m.cfg.Folder)
-	if errors.Is(err, os.ErrPermission) {
-		return out, failed(err, "write in the mirror's folder")
-	}
+	unlock, err := m.lock(ctx)
 	if err != nil {
-		return out, problem.Wrap(problem.Conflict, err, "another arca mirror fills this folder; let it finish")
+		return out, err
 	}
 	defer unlock()
 	if err := m.prepare(); err != nil {
@@ -69,6 +67,26 @@ func (m *Mirror) Sync(ctx context.Context, progress func(Progress)) (Result, err
 	out.Checkpoint, err = m.Newest()
 	out.Stale = m.stale(out.Checkpoint)
 	return out, err
+}
+
+// lock takes the folder, waiting for another Sync as long as the configuration allows.
+func (m *Mirror) lock(ctx context.Context) (unlock func() error, err error) {
+	for end := m.cfg.Now().Add(m.cfg.Patience); ; {
+		unlock, err = lockFolder(m.cfg.Folder)
+		switch {
+		case err == nil:
+			return unlock, nil
+		case errors.Is(err, os.ErrPermission):
+			return nil, failed(err, "write in the mirror's folder")
+		case !m.cfg.Now().Before(end):
+			return nil, problem.Wrap(problem.Conflict, err, "another arca mirror fills this folder; let it finish")
+		}
+		select {
+		case <-ctx.Done():
+			return nil, problem.Wrap(problem.Unavailable, ctx.Err(), "mirroring was stopped; run again, what was fetched stays")
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 func (m *Mirror) syncPages(ctx context.Context, out *Result, progress func(Progress)) error {
