@@ -53,10 +53,11 @@ func (m *Mirror) Audit(ctx context.Context, progress func(done, total int)) (Aud
 		work = make(chan uint64)
 		all  sync.WaitGroup
 	)
-	for range min(runtime.GOMAXPROCS(0), 4) {
+	for range min(runtime.GOMAXPROCS(0), 4, len(numbers)) {
 		all.Go(func() {
+			buf := make([]byte, pourSize)
 			for n := range work {
-				read, found := m.auditPack(n)
+				read, found := m.auditPack(n, buf)
 				mu.Lock()
 				out.Packs, out.Bytes = out.Packs+1, out.Bytes+read
 				if found != nil {
@@ -106,7 +107,7 @@ func (m *Mirror) everyNumber() ([]uint64, error) {
 	return numbers, nil
 }
 
-func (m *Mirror) auditPack(n uint64) (read int64, found *Finding) {
+func (m *Mirror) auditPack(n uint64, buf []byte) (read int64, found *Finding) {
 	event, _, err := m.readRow(n)
 	switch {
 	case problem.KindOf(err) == problem.NotFound && err != nil:
@@ -120,7 +121,6 @@ func (m *Mirror) auditPack(n uint64) (read int64, found *Finding) {
 	}
 	defer f.Close()
 	digest := seal.NewDigest(m.geometry)
-	buf := make([]byte, pourSize)
 	for {
 		k, err := f.Read(buf)
 		digest.Write(buf[:k])
