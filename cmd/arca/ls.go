@@ -201,7 +201,7 @@ func (a *app) listRecordings(ctx context.Context, f *installation.Folder, me act
 	if err != nil {
 		return err
 	}
-	r, done, err := a.openReader(f, me, l.mirror, nil)
+	r, done, err := a.openReader(f, me, l.mirror)
 	if err != nil {
 		return err
 	}

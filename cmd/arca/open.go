@@ -125,7 +125,8 @@ func (a *app) open(ctx context.Context, id string, o openFlags, part reader.Rang
 	if _, err := os.Stat(filepath.Dir(o.out)); errors.Is(err, fs.ErrNotExist) {
 		return problem.Wrap(problem.NotFound, err, "the folder to write to does not exist; make it first: %s", filepath.Dir(o.out))
 	}
-	r, done, err := a.openReader(f, me, o.mirror, nil)
+	bar := a.progress("opening")
+	r, done, err := a.openReaderTo(f, me, o.mirror, nil, bar.at)
 	if err != nil {
 		return err
 	}
@@ -135,6 +136,7 @@ func (a *app) open(ctx context.Context, id string, o openFlags, part reader.Rang
 		path = id + ".opening"
 	}
 	got, err := r.Open(ctx, id, path, part)
+	bar.end()
 	if err != nil {
 		return err
 	}
@@ -184,7 +186,7 @@ func (a *app) openToOutput(ctx context.Context, f *installation.Folder, me actor
 	}
 	bar := a.progress("opening")
 	defer bar.end()
-	r, done, err := a.openReader(f, me, o.mirror, bar.writer(to, 0))
+	r, done, err := a.openReaderTo(f, me, o.mirror, to, bar.at)
 	if err != nil {
 		return err
 	}

@@ -57,22 +57,3 @@ func (p *progress) end() {
 		p.drawing.Wait()
 	}
 }
-
-// writer counts what passes through it as progress towards total.
-func (p *progress) writer(w io.Writer, total int64) io.Writer {
-	return &meter{w: w, p: p, total: total}
-}
-
-type meter struct {
-	w     io.Writer
-	p     *progress
-	done  int64
-	total int64
-}
-
-func (m *meter) Write(b []byte) (int, error) {
-	n, err := m.w.Write(b)
-	m.done += int64(n)
-	m.p.at(m.done, max(m.total, m.done))
-	return n, err
-}

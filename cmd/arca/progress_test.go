@@ -37,11 +37,8 @@ func TestProgress(t *testing.T) {
 		t.Error("a bar for work that did not last")
 	}
 	slow := &progress{title: "sealing", to: &seen, start: time.Now().Add(-2 * patience)}
-	w := slow.writer(io.Discard, 100)
-	for range 10 {
-		if _, err := w.Write(make([]byte, 10)); err != nil {
-			t.Fatal(err)
-		}
+	for i := range int64(10) {
+		slow.at(10*(i+1), 100)
 		time.Sleep(20 * time.Millisecond)
 	}
 	if slow.bar == nil || slow.bar.Current() != 100 {

@@ -17,14 +17,19 @@ import (
 
 // openReader opens the reading side of a person. place is the mirror to read from, "" where nothing is listed or opened. Keys of
 // requests that have ended are erased on the way.
-func (a *app) openReader(f *installation.Folder, me actor, place string, stdout io.Writer) (*reader.Reader, func(), error) {
+func (a *app) openReader(f *installation.Folder, me actor, place string) (*reader.Reader, func(), error) {
+	return a.openReaderTo(f, me, place, nil, nil)
+}
+
+// openReaderTo opens a reader that writes contents to stdout, if told to, and tells how far it is; both may be nil.
+func (a *app) openReaderTo(f *installation.Folder, me actor, place string, stdout io.Writer, progress func(done, total int64)) (*reader.Reader, func(), error) {
 	trust, err := f.Trust()
 	if err != nil {
 		return nil, nil, err
 	}
 	cfg := reader.Config{
 		Identity: me.signer, Folder: f.Dir("people", me.name), Trust: *trust, Fingerprint: f.Config.Trust,
-		Court: f.Keyholder("court", me.signer), Custodian: f.Keyholder("custodian", me.signer), Now: a.now, Stdout: stdout,
+		Court: f.Keyholder("court", me.signer), Custodian: f.Keyholder("custodian", me.signer), Now: a.now, Stdout: stdout, Progress: progress,
 	}
 	done := func() {}
 	if place != "" {
@@ -122,7 +127,7 @@ func (a *app) askCommand() *cobra.Command {
 }
 
 func (a *app) sendRequest(ctx context.Context, f *installation.Folder, me actor, in reader.AskInput, recordings []string) error {
-	r, done, err := a.openReader(f, me, "", nil)
+	r, done, err := a.openReader(f, me, "")
 	if err != nil {
 		return err
 	}
@@ -179,7 +184,7 @@ func (a *app) decide(ctx context.Context, text string, approve bool, reason stri
 	if err != nil {
 		return err
 	}
-	r, done, err := a.openReader(f, me, "", nil)
+	r, done, err := a.openReader(f, me, "")
 	if err != nil {
 		return err
 	}
@@ -234,7 +239,7 @@ func (a *app) inbox(ctx context.Context, all bool) error {
 	if err != nil {
 		return err
 	}
-	r, done, err := a.openReader(f, me, "", nil)
+	r, done, err := a.openReader(f, me, "")
 	if err != nil {
 		return err
 	}
@@ -317,7 +322,7 @@ func (a *app) completeRequests(cmd *cobra.Command, _ []string, _ string) ([]cobr
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(contextOf(cmd)), completeTime)
 	defer cancel()
-	r, done, err := a.openReader(f, me, "", nil)
+	r, done, err := a.openReader(f, me, "")
 	if err != nil {
 		return nil, none
 	}

@@ -164,11 +164,14 @@ type mirrorAnswer struct {
 
 func (a *app) mirrorCommand() *cobra.Command {
 	var place string
+	var repair bool
 	c := a.command(spec{
 		use: "mirror", short: "Fetch every new pack, whole and in order, and check it against the witnessed log",
 		long: "Fetches what is new and ends. Every pack is fetched, whole and in number order, so that the vault never learns which one a reader\n" +
-			"needs; each is kept only if its digests are the ones in the log that the witnesses cosigned. arca serve does this at every tick.",
-		example: "arca mirror",
+			"needs; each is kept only if its digests are the ones in the log that the witnesses cosigned. arca serve does this at every tick.\n\n" +
+			"--repair reads every pack again, as arca audit packs does, and fetches anew those that are not the witnessed ones. What lay in their\n" +
+			"place is kept in the mirror's folder evidence/ for the auditor. The vault learns which packs were damaged, not which are read.",
+		example: "arca mirror\narca mirror --repair",
 		args:    cobra.NoArgs,
 		run: func(cmd *cobra.Command, _ []string) error {
 			f, err := a.folder()
@@ -180,6 +183,9 @@ func (a *app) mirrorCommand() *cobra.Command {
 				return err
 			}
 			defer m.Close()
+			if repair {
+				return a.repair(cmd.Context(), f, m)
+			}
 			bar := a.progress("fetching")
 			got, err := m.Sync(cmd.Context(), func(p mirror.Progress) {
 				left := int64(p.Next-min(p.Number+1, p.Next)) * int64(f.Pack.Size)
@@ -201,7 +207,31 @@ func (a *app) mirrorCommand() *cobra.Command {
 		},
 	})
 	c.Flags().StringVar(&place, "mirror", mirrorPlace, "which mirror of the installation")
+	c.Flags().BoolVar(&repair, "repair", false, "audit what is here and fetch damaged packs again")
 	return c
+}
+
+type repairAnswer struct {
+	auditAnswer        // what was found
+	Fetched     int    `json:"fetched"`
+	Evidence    string `json:"evidence,omitempty"` // folder with what lay in their place
+}
+
+func (a *app) repair(ctx context.Context, f *installation.Folder, m *mirror.Mirror) error {
+	bar := a.progress("reading")
+	got, err := m.Repair(ctx, func(done, total int) {
+		bar.at(int64(done)*int64(f.Pack.Size), int64(total)*int64(f.Pack.Size))
+	})
+	bar.end()
+	out := repairAnswer{auditAnswer: audited(got.Audited), Fetched: got.Fetched, Evidence: got.Kept}
+	out.Error = failed(err)
+	return a.report(out, err, func(p *page) {
+		out.auditAnswer.write(p)
+		if len(out.Findings) > 0 {
+			p.line("")
+			p.line("%s fetched again, checked against the witnessed log; what lay in its place is in %s", plural(out.Fetched, "pack"), out.Evidence)
+		}
+	})
 }
 
 // counted says how many packs are something.
@@ -257,27 +287,34 @@ func (a *app) auditPacks(ctx context.Context, place string) error {
 	if err != nil {
 		return err
 	}
+	out := audited(got)
+	if len(out.Findings) > 0 {
+		err = problem.New(problem.Denied, "%s not as the log witnesses; tell the auditor, and fetch them again: arca mirror --repair, which keeps what is here as evidence", counted(len(out.Findings)))
+	}
+	out.Error = failed(err)
+	return a.report(out, err, out.write)
+}
+
+func audited(got mirror.Audited) auditAnswer {
 	out := auditAnswer{Packs: got.Packs, Bytes: got.Bytes}
 	for _, found := range got.Findings {
 		out.Findings = append(out.Findings, auditFinding{found.Number, found.Area, found.Reason})
 	}
-	if len(out.Findings) > 0 {
-		err = problem.New(problem.Denied, "%s not as the log witnesses; keep this mirror as it is, tell the auditor, and read from another: arca enrol NAME --role mirror, arca mirror --mirror NAME", counted(len(out.Findings)))
+	return out
+}
+
+func (out auditAnswer) write(p *page) {
+	if out.Packs == 0 && len(out.Findings) == 0 {
+		p.line("This mirror holds no packs yet; fetch them with: arca mirror")
+		return
 	}
-	out.Error = failed(err)
-	return a.report(out, err, func(p *page) {
-		if out.Packs == 0 && len(out.Findings) == 0 {
-			p.line("This mirror holds no packs yet; fetch them with: arca mirror")
-			return
-		}
-		p.line("%s, %s read", plural(out.Packs, "pack"), size(out.Bytes))
-		var rows [][]string
-		for _, found := range out.Findings {
-			rows = append(rows, []string{strconv.FormatUint(found.Number, 10), string(found.Area), found.Reason})
-		}
-		if len(rows) > 0 {
-			p.line("")
-			p.table([]string{"PACK", "WHERE", "WHAT"}, rows)
-		}
-	})
+	p.line("%s, %s read", plural(out.Packs, "pack"), size(out.Bytes))
+	var rows [][]string
+	for _, found := range out.Findings {
+		rows = append(rows, []string{strconv.FormatUint(found.Number, 10), string(found.Area), found.Reason})
+	}
+	if len(rows) > 0 {
+		p.line("")
+		p.table([]string{"PACK", "WHERE", "WHAT"}, rows)
+	}
 }

@@ -121,7 +121,7 @@ func (m *Mirror) loadRow(n uint64) (row, error) {
 	if err != nil {
 		return r, failed(err, "read the mirror's index")
 	}
-	damaged := problem.New(problem.Invalid, "the mirror's row of pack %d is damaged; remove it and run arca mirror, which fetches the pack again", n)
+	damaged := problem.New(problem.Invalid, "the mirror's row of pack %d is damaged; fetch the pack again with arca mirror --repair", n)
 	if info.Size() > maxRow {
 		return r, damaged
 	}

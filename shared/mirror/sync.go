@@ -38,20 +38,11 @@ type Result struct {
 // again. progress may be nil; it is called from one goroutine at a time.
 func (m *Mirror) Sync(ctx context.Context, progress func(Progress)) (Result, error) {
 	var out Result
-	if m.cfg.Vault == nil || m.cfg.HTTP == nil {
-		return out, problem.New(problem.Invalid, "this mirror was opened for reading only")
-	}
-	if err := os.MkdirAll(m.cfg.Folder, 0o700); err != nil {
-		return out, failed(err, "make the mirror's folder")
-	}
-	unlock, err := m.lock(ctx)
+	unlock, err := m.begin(ctx)
 	if err != nil {
 		return out, err
 	}
 	defer unlock()
-	if err := m.prepare(); err != nil {
-		return out, err
-	}
 	if out.Checkpoint, err = m.advance(ctx); err != nil {
 		return out, err
 	}
@@ -67,6 +58,23 @@ func (m *Mirror) Sync(ctx context.Context, progress func(Progress)) (Result, err
 	out.Checkpoint, err = m.Newest()
 	out.Stale = m.stale(out.Checkpoint)
 	return out, err
+}
+
+// begin takes the folder to fill it.
+func (m *Mirror) begin(ctx context.Context) (unlock func() error, err error) {
+	if m.cfg.Vault == nil || m.cfg.HTTP == nil {
+		return nil, problem.New(problem.Invalid, "this mirror was opened for reading only")
+	}
+	if err := os.MkdirAll(m.cfg.Folder, 0o700); err != nil {
+		return nil, failed(err, "make the mirror's folder")
+	}
+	if unlock, err = m.lock(ctx); err != nil {
+		return nil, err
+	}
+	if err := m.prepare(); err != nil {
+		return nil, errors.Join(err, unlock())
+	}
+	return unlock, nil
 }
 
 // lock takes the folder, waiting for another Sync as long as the configuration allows.

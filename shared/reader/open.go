@@ -101,6 +101,9 @@ func (r *Reader) openTo(ctx context.Context, id string, w io.Writer, part Range)
 	d := rec.entry.Description
 	out := Opened{ID: seal.RecordingID(rec.entry.Recording), Codec: cleaned(d.Codec), Original: rec.content.Size()}
 	out.Whole = part == Range{}
+	if r.cfg.Progress != nil {
+		w = &meter{w: w, total: part.most(out.Original), tell: r.cfg.Progress}
+	}
 	if out.Whole {
 		out.Bytes, err = rec.content.WriteVerified(w, rec.key, rec.ctx, [32]byte(d.Digest))
 		return out, err
@@ -112,6 +115,33 @@ func (r *Reader) openTo(ctx context.Context, id string, w io.Writer, part Range)
 	out.Kind = cut.KindOf(rec.content, rec.content.Size())
 	out.Bytes, err = cut.To(w, rec.content, rec.content.Size(), part.Span)
 	return out, err
+}
+
+// most bounds what a part of a recording of a size has to write; what seconds come to is known at the end only.
+func (part Range) most(size int64) int64 {
+	if part.Bytes == nil {
+		return size
+	}
+	last := part.Bytes.Last
+	if last == 0 {
+		last = size
+	}
+	return max(min(last, size)-part.Bytes.First, 0)
+}
+
+// meter tells how much passed through it.
+type meter struct {
+	w     io.Writer
+	done  int64
+	total int64
+	tell  func(done, total int64)
+}
+
+func (m *meter) Write(b []byte) (int, error) {
+	n, err := m.w.Write(b)
+	m.done += int64(n)
+	m.tell(m.done, max(m.done, m.total)) // a part in seconds brings a header of its own
+	return n, err
 }
 
 func copyBytes(w io.Writer, c *seal.Content, b ByteRange, span cut.Span) (int64, error) {

@@ -47,6 +47,9 @@ type Config struct {
 	Now         func() time.Time
 	Stdout      io.Writer     // what Open writes to for "-"
 	Patience    time.Duration // how long to wait for the log; 0 means 5 seconds
+
+	// Progress is told while Open writes: bytes written, and of how many at most. It may be nil.
+	Progress func(done, total int64)
 }
 
 // Reader is one person's. Safe for concurrent use.

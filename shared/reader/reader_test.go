@@ -416,6 +416,36 @@ func TestDescriptionsThatLieAreLeftOutAndTextsAreClean(t *testing.T) {
 	}
 }
 
+func TestOpenTellsHowFarItIs(t *testing.T) {
+	w, ids, contents, _, _ := journey(t)
+	whole := int64(len(contents[0]))
+	for name, tc := range map[string]struct {
+		part        Range
+		done, total int64
+	}{
+		"whole":      {Range{}, whole, whole},
+		"bytes":      {Range{Bytes: &ByteRange{70000, 140000}}, 70000, 70000},
+		"open ended": {Range{Bytes: &ByteRange{70000, 0}}, whole - 70000, whole - 70000},
+		"seconds":    {Range{Span: cut.Span{To: time.Second}}, -1, whole},
+	} {
+		r := w.reader()
+		var done, total int64
+		r.cfg.Progress = func(d, of int64) {
+			if d <= done || of < d {
+				t.Errorf("%s: %d of %d after %d", name, d, of, done)
+			}
+			done, total = d, of
+		}
+		opened, err := r.Open(ctx, ids[0].String(), filepath.Join(t.TempDir(), "out"), tc.part)
+		if tc.done < 0 {
+			tc.done = opened.Bytes
+		}
+		if err != nil || done != tc.done || total != tc.total {
+			t.Errorf("%s: %d of %d, %v", name, done, total, err)
+		}
+	}
+}
+
 func TestAWrongDigestIsRefusedWhole(t *testing.T) {
 	w := newWorld(t, small)
 	id := w.seal(clip{content: []byte("x"), change: func(d *record.Description) { d.Digest[3] ^= 1 }})[0]
