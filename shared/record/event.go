@@ -37,6 +37,7 @@ const (
 	EventDenied    EventKind = "denied"    // an approver said no
 	EventReleased  EventKind = "released"  // halves were handed over
 	EventPack      EventKind = "pack"      // a pack arrived at the vault
+	EventStamped   EventKind = "stamped"   // a checkpoint was timestamped (RFC 3161)
 )
 
 // Bytes gives the canonical bytes, which the log entry commits to.
@@ -50,4 +51,12 @@ type PackEvent struct {
 	Number uint64 `json:"number"`
 	Pack   Digest `json:"pack"`  // SHA-256 of the whole object
 	Slots  Digest `json:"slots"` // SHA-256 of its slot area
+}
+
+// StampEvent is the body of EventStamped.
+type StampEvent struct {
+	Authority  string `json:"authority"`
+	Checkpoint Digest `json:"checkpoint"` // SHA-256 of the stamped checkpoint, cosignatures included
+	Number     uint64 `json:"number"`
+	Token      Digest `json:"token"` // SHA-256 of the token
 }

@@ -110,17 +110,43 @@ type Principal struct {
 // It is a joint statement of TypeTrust by the roots that it names (and, from version 2, by those that its
 // predecessor names), pinned by its hash at first use.
 type Trust struct {
-	Court        PartyKeys `json:"court"`
-	Custodian    PartyKeys `json:"custodian"`
-	Installation ID        `json:"installation"`
-	Issued       time.Time `json:"iat"`
-	LogKey       string    `json:"logKey"`    // signed-note verifier key of the log
-	LogOrigin    string    `json:"logOrigin"` // first line of its checkpoints
-	Pack         PackShape `json:"pack"`
-	Previous     Digest    `json:"previous,omitzero"`
-	Quorum       int       `json:"quorum"` // how many witnesses must have cosigned
-	Version      int       `json:"version"`
-	Witnesses    []string  `json:"witnesses"` // verifier keys, cosignature/v1
+	Authorities  []Authority `json:"authorities,omitempty"` // whose timestamps count; none: no timestamps are taken
+	Court        PartyKeys   `json:"court"`
+	Custodian    PartyKeys   `json:"custodian"`
+	Installation ID          `json:"installation"`
+	Issued       time.Time   `json:"iat"`
+	LogKey       string      `json:"logKey"`    // signed-note verifier key of the log
+	LogOrigin    string      `json:"logOrigin"` // first line of its checkpoints
+	Pack         PackShape   `json:"pack"`
+	Previous     Digest      `json:"previous,omitzero"`
+	Quorum       int         `json:"quorum"` // how many witnesses must have cosigned
+	Version      int         `json:"version"`
+	Witnesses    []string    `json:"witnesses"` // verifier keys, cosignature/v1
+}
+
+// Authority is a time-stamping authority (RFC 3161).
+type Authority struct {
+	Name   string `json:"name"`
+	Policy string `json:"policy,omitzero"` // object identifier that every token must carry; absent: any
+	Root   []byte `json:"root"`            // DER certificate in which the authority's chain must end
+}
+
+// maxAuthorities is how many of them a trust file names at most.
+const maxAuthorities = 8
+
+func checkAuthorities(list []Authority) error {
+	if len(list) > maxAuthorities {
+		return problem.New(problem.Invalid, "a trust file names at most %d time-stamping authorities", maxAuthorities)
+	}
+	for i, a := range list {
+		if err := CheckName(a.Name); err != nil {
+			return err
+		}
+		if a.Name == "" || len(a.Root) == 0 || slices.ContainsFunc(list[:i], func(b Authority) bool { return a.Name == b.Name }) {
+			return problem.New(problem.Invalid, "a time-stamping authority has a name of its own and a root certificate")
+		}
+	}
+	return nil
 }
 
 // PackShape is the one size and number of slots that all packs of a vault share.
@@ -158,6 +184,9 @@ func (t *Trust) Validate() error {
 	}
 	if t.Version < 1 || (t.Version == 1) != t.Previous.IsZero() {
 		return problem.New(problem.Invalid, "a trust file of version 1 has no predecessor, a later one has")
+	}
+	if err := checkAuthorities(t.Authorities); err != nil {
+		return err
 	}
 	return checkTimes(t.Issued)
 }
