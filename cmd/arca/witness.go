@@ -27,7 +27,7 @@ func (a *app) witnessCommand() *cobra.Command {
 	var w witnessFlags
 	c := a.command(spec{
 		use: "witness", short: "Run an independent witness of a log",
-		long: "Cosigns the checkpoints of a log (C2SP tlog-witness) and refuses any that does not continue the last one\n" +
+		long: "Cosigns the checkpoints of a log (C2SP tlog-witness), with Ed25519 and ML-DSA-44, and refuses any that does not continue the last one\n" +
 			"that it cosigned. Run it at a body that is neither the vault's provider, the court nor the custodian. Its state folder\n" +
 			"must survive, or it will refuse to start; nothing that it holds but its key is secret.",
 		example: "arca witness --key witness.json --state witness-state --log-origin $ORIGIN --log-key $LOGKEY --listen 127.0.0.1:0",
@@ -49,8 +49,10 @@ func (a *app) witnessCommand() *cobra.Command {
 func (a *app) witnessNewCommand() *cobra.Command {
 	var key string
 	c := a.command(spec{
-		use: "new NAME", short: "Make a witness's key and print the verifier key for the trust file",
-		long:    "NAME stands in every cosignature; use a host name of the witness's body.",
+		use: "new NAME", short: "Make a witness's key and print its verifier keys for the trust file",
+		long: "NAME stands in every cosignature; use a host name of the witness's body. One key file makes two keys: Ed25519, printed first,\n" +
+			"and ML-DSA-44, which a quantum computer does not break. The trust file names either or both; a witness counts once.\n" +
+			"Who names only the ML-DSA-44 key asks for it; with both named, either is enough.",
 		example: "arca witness new witness.example --key witness.json",
 		args:    cobra.ExactArgs(1),
 		run: func(_ *cobra.Command, args []string) error {
@@ -61,15 +63,22 @@ func (a *app) witnessNewCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			cosigner, err := ledger.NewCosigner(args[0], signer.Ed25519())
+			cosigners, err := ledger.NewCosigners(args[0], signer.Ed25519())
 			if err != nil {
 				return err
 			}
 			out := struct {
-				Key      string `json:"key"`
-				Verifier string `json:"verifier"`
-			}{key, cosigner.VerifierKey()}
-			return a.show(out, func(p *page) { p.line("%s", out.Verifier) })
+				Key       string   `json:"key"`
+				Verifiers []string `json:"verifiers"` // Ed25519, ML-DSA-44
+			}{Key: key}
+			for _, c := range cosigners {
+				out.Verifiers = append(out.Verifiers, c.VerifierKey())
+			}
+			return a.show(out, func(p *page) {
+				for _, key := range out.Verifiers {
+					p.line("%s", key)
+				}
+			})
 		},
 	})
 	c.Flags().StringVar(&key, "key", "", "file to write the key to")

@@ -152,7 +152,7 @@ type worldWitness struct {
 	key *ledger.Cosigner
 }
 
-func (x worldWitness) VerifierKey() string { return x.key.VerifierKey() }
+func (x worldWitness) Name() string { return "witness.test" }
 func (x worldWitness) AddCheckpoint(_ context.Context, r ledger.Request) (string, error) {
 	if !x.w.witnesses {
 		return "", problem.New(problem.Unavailable, "asleep")

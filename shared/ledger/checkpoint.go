@@ -7,12 +7,13 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
+	"filippo.io/mldsa"
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -26,7 +27,8 @@ const MaxNote = 64 << 10
 // Signature algorithms of signed notes (C2SP signed-note, tlog-cosignature).
 const (
 	algEd25519     = 1
-	algCosignature = 4
+	algCosignature = 4 // Ed25519 with a time
+	algMLDSA44     = 6 // ML-DSA-44 with a time
 )
 
 // Tree is what a checkpoint's three lines say.
@@ -131,47 +133,6 @@ func noteRefusal(err error) error {
 	return refusal(ErrAltered, "the checkpoint is not a signed note")
 }
 
-// Cosignature is one witness's dated signature on a checkpoint.
-type Cosignature struct {
-	Name string
-	Time time.Time
-	Line string // the note's signature line, with its newline
-}
-
-// Cosigner signs checkpoints with a witness's Ed25519 key.
-type Cosigner struct {
-	name string
-	key  ed25519.PrivateKey
-}
-
-// NewCosigner names a witness's key. Names have no spaces and no plus sign.
-func NewCosigner(name string, key ed25519.PrivateKey) (*Cosigner, error) {
-	if !validName(name) || len(key) != ed25519.PrivateKeySize {
-		return nil, problem.New(problem.Invalid, "a witness needs a name without spaces or '+' and an Ed25519 key")
-	}
-	return &Cosigner{name: name, key: key}, nil
-}
-
-// VerifierKey gives the public key as a Policy lists it.
-func (c *Cosigner) VerifierKey() string {
-	return verifierKey(c.name, algCosignature, c.key.Public().(ed25519.PublicKey))
-}
-
-// Cosign signs a checkpoint's text at a time (C2SP tlog-cosignature, Ed25519).
-// The caller has verified the tree's consistency and stored it durably: after
-// this the statement exists.
-func (c *Cosigner) Cosign(t Tree, at time.Time) Cosignature {
-	sec := uint64(at.Unix())
-	sig := binary.BigEndian.AppendUint32(nil, keyHash(c.name, algCosignature, c.key.Public().(ed25519.PublicKey)))
-	sig = binary.BigEndian.AppendUint64(sig, sec)
-	sig = append(sig, ed25519.Sign(c.key, cosigned(sec, t.Text()))...)
-	return Cosignature{Name: c.name, Time: time.Unix(int64(sec), 0).UTC(), Line: signatureLine(c.name, sig)}
-}
-
-func cosigned(sec uint64, text string) []byte {
-	return fmt.Appendf(nil, "cosignature/v1\ntime %d\n%s", sec, text)
-}
-
 func signatureLine(name string, sig []byte) string {
 	return "— " + name + " " + base64.StdEncoding.EncodeToString(sig) + "\n"
 }
@@ -202,12 +163,6 @@ func (s logSigner) String() string { return "ledger.logSigner(" + s.origin + ")"
 // GoString is String.
 func (s logSigner) GoString() string { return s.String() }
 
-// String keeps the key out of logs.
-func (c *Cosigner) String() string { return "ledger.Cosigner(" + c.name + ")" }
-
-// GoString is String.
-func (c *Cosigner) GoString() string { return c.String() }
-
 func keyHash(name string, alg byte, key []byte) uint32 {
 	sum := sha256.Sum256(append([]byte(name+"\n"+string(rune(alg))), key...))
 	return binary.BigEndian.Uint32(sum[:])
@@ -217,19 +172,29 @@ func verifierKey(name string, alg byte, key []byte) string {
 	return fmt.Sprintf("%s+%08x+%s", name, keyHash(name, alg, key), base64.StdEncoding.EncodeToString(append([]byte{alg}, key...)))
 }
 
-// parseVerifierKey reads name and public key of a verifier key of one
-// algorithm, in its one canonical form: the library takes the key hash on faith, and keys under which anybody can sign.
-func parseVerifierKey(vkey string, alg byte) (name string, key ed25519.PublicKey, err error) {
+// parseVerifierKey reads name, algorithm and public key of a verifier key of one of
+// the given algorithms, in its one canonical form: the library takes the key hash on
+// faith, and keys under which anybody can sign.
+func parseVerifierKey(vkey string, algs ...byte) (name string, alg byte, key []byte, err error) {
 	name, rest, _ := strings.Cut(vkey, "+")
 	_, b64, _ := strings.Cut(rest, "+")
 	raw, err := strictBase64.DecodeString(b64)
-	if err != nil || !validName(name) || len(raw) != 1+ed25519.PublicKeySize || raw[0] != alg {
-		return "", nil, strconv.ErrSyntax
+	if err != nil || !validName(name) || len(raw) == 0 || !slices.Contains(algs, raw[0]) {
+		return "", 0, nil, strconv.ErrSyntax
 	}
-	if verifierKey(name, alg, raw[1:]) != vkey || record.SmallOrder(raw[1:]) {
-		return "", nil, strconv.ErrSyntax
+	alg, key = raw[0], raw[1:]
+	if verifierKey(name, alg, key) != vkey || weakKey(alg, key) {
+		return "", 0, nil, strconv.ErrSyntax
 	}
-	return name, raw[1:], nil
+	return name, alg, key, nil
+}
+
+// weakKey says whether a key has the wrong length, or anybody can sign for it.
+func weakKey(alg byte, key []byte) bool {
+	if alg == algMLDSA44 {
+		return len(key) != mldsa.MLDSA44PublicKeySize || weakMLDSA(key)
+	}
+	return len(key) != ed25519.PublicKeySize || record.SmallOrder(key)
 }
 
 // maxName bounds origins and witness names, in bytes (tlog-cosignature allows 255).

@@ -94,7 +94,7 @@ func FuzzParseCosignature(f *testing.F) {
 	want := w.cosigners[0].Cosign(w.tree(), noon).Line
 	f.Add([]byte(want))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		line, err := ParseCosignature(signed, b, w.policy.Witnesses[0])
+		line, err := ParseCosignatures(signed, b, w.policy.Witnesses)
 		if err == nil && line != want {
 			t.Fatalf("a line that was never signed: %q", line)
 		}

@@ -5,8 +5,8 @@
 //
 // It promises that whoever holds an event, its random value, a proof and a
 // Policy learns offline whether the event stands in the one history that k of
-// n witnesses have seen, and when they saw it. It trusts SHA-256, Ed25519, the
-// keys that the Policy names, and that fewer than k of the witnesses lie. It
+// n witnesses have seen, and when they saw it. It trusts SHA-256, Ed25519
+// or ML-DSA-44, the keys that the Policy names, and that fewer than k of the witnesses lie. It
 // does not trust the log, the storage or the network: every artefact is
 // size-checked, parsed, encoded again and compared byte for byte, so that
 // there is exactly one way to write each.
@@ -32,10 +32,16 @@
 //
 //	— vault.example/log <base64 of keyhash[4] ‖ Ed25519[64]>
 //	— witness-1.example <base64 of keyhash[4] ‖ time[8] ‖ Ed25519[64]>
+//	— witness-1.example <base64 of keyhash[4] ‖ time[8] ‖ ML-DSA-44[2420]>
 //
 // No extension lines. The log's signature is first, then the witnesses' in the
-// order of the Policy, nobody else's, none twice. A cosignature signs
-// "cosignature/v1\ntime <unix seconds>\n" followed by the note's text.
+// order of the Policy's keys, nobody else's, no key's twice. A witness may sign
+// with Ed25519 (algorithm 0x04), ML-DSA-44 (0x06) or both; it counts once. An
+// Ed25519 cosignature signs "cosignature/v1\ntime <unix seconds>\n" followed by the
+// note's text. An ML-DSA-44 cosignature signs, with an empty context,
+//
+//	"subtree/v1\n\x00" ‖ len u8 ‖ witness's name ‖ time u64 ‖ len u8 ‖ origin ‖
+//	start u64 = 0 ‖ end u64 = tree size ‖ root[32]
 //
 // # Proof (C2SP tlog-proof, no extra line)
 //

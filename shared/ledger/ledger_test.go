@@ -348,12 +348,12 @@ func resign(t *testing.T, f *forest, text string) []byte {
 	for _, c := range f.cosigners[:2] {
 		sec := uint64(noon.Unix())
 		sig := append([]byte{0, 0, 0, 0}, 0, 0, 0, 0, 0, 0, 0, 0)
-		h := keyHash(c.name, algCosignature, c.key.Public().(ed25519.PublicKey))
+		h := keyHash(c.name, c.alg, c.public)
 		sig[0], sig[1], sig[2], sig[3] = byte(h>>24), byte(h>>16), byte(h>>8), byte(h)
 		for i := range 8 {
 			sig[4+i] = byte(sec >> (56 - 8*i))
 		}
-		signed = append(signed, signatureLine(c.name, append(sig, ed25519.Sign(c.key, cosigned(sec, text))...))...)
+		signed = append(signed, signatureLine(c.name, append(sig, ed25519.Sign(testKey(c.name), cosigned(sec, text))...))...)
 	}
 	return signed
 }
@@ -374,7 +374,7 @@ func TestBadPoliciesAreRefused(t *testing.T) {
 		"no witnesses":                func(p *Policy) { p.Witnesses = nil },
 		"the same witness twice":      func(p *Policy) { p.Witnesses[1] = p.Witnesses[0] },
 		"one key under two names":     func(p *Policy) { p.Witnesses[1] = sameKey.VerifierKey() },
-		"one name with two keys":      func(p *Policy) { p.Witnesses[1] = sameName.VerifierKey() },
+		"one name counted twice":      func(p *Policy) { p.Witnesses[1], p.Quorum = sameName.VerifierKey(), 3 },
 		"the log's key as a witness":  func(p *Policy) { p.Witnesses[1] = logKey.VerifierKey() },
 		"the log's name as a witness": func(p *Policy) { p.Witnesses[1] = logName.VerifierKey() },
 		"the log's own verifier key":  func(p *Policy) { p.Witnesses[1] = p.Log },
@@ -448,11 +448,11 @@ func TestAssembleLeavesOutWrongClocks(t *testing.T) {
 	}
 	var cosigned []Cosignature
 	for i, d := range []time.Duration{time.Hour, 0, 3 * time.Minute, -time.Hour, time.Minute} {
-		s, err := v.Cosignature(f.tree().Text(), f.cosigners[i].Cosign(f.tree(), noon.Add(d)).Line)
+		s, err := v.Cosignatures(f.tree().Text(), f.cosigners[i].Cosign(f.tree(), noon.Add(d)).Line)
 		if err != nil {
 			t.Fatal(err)
 		}
-		cosigned = append(cosigned, s)
+		cosigned = append(cosigned, s...)
 	}
 	_, c, err := v.Assemble(f.checkpoint(t), cosigned)
 	if err != nil || fmt.Sprint(c.Witnesses) != "[witness-2.example witness-3.example witness-5.example]" {
@@ -518,7 +518,7 @@ func TestFlipEveryBit(t *testing.T) {
 	}
 	line := []byte(f.cosigners[1].Cosign(f.tree(), noon).Line)
 	v, _ := NewVerifier(f.policy)
-	if n := flipsAccepted(t, line, func(b []byte) bool { _, err := v.Cosignature(f.tree().Text(), string(b)); return err == nil }); n != 0 {
+	if n := flipsAccepted(t, line, func(b []byte) bool { _, err := v.Cosignatures(f.tree().Text(), string(b)); return err == nil }); n != 0 {
 		t.Errorf("cosignature: %d", n)
 	}
 }

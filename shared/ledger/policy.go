@@ -8,9 +8,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
+	"filippo.io/mldsa"
 	cosignature "github.com/transparency-dev/formats/note"
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
@@ -23,17 +25,19 @@ const MaxSkew = 5 * time.Minute
 
 // Limits of a Policy.
 const (
-	MaxWitnesses   = 32
-	maxPolicyBytes = 32 << 10
+	MaxWitnesses   = 32 // verifier keys; their longest checkpoint must fit MaxNote as well
+	maxPolicyBytes = 64 << 10
+	maxKeysOfOne   = 4 // keys of one witness: two algorithms, and of each an old and a new key while they roll over
 )
 
 // Policy names the log and the witnesses that somebody trusts. It is pinned
-// through the trust file; nothing that arrives with a proof changes it.
+// through the trust file; nothing that arrives with a proof changes it. A witness
+// is a name: several keys under one name are one witness, which counts once.
 type Policy struct {
 	Origin    string   `json:"origin"`    // the log's origin line
 	Log       string   `json:"log"`       // its verifier key, Ed25519 (0x01), named like the origin
-	Witnesses []string `json:"witnesses"` // verifier keys, Ed25519 cosignature/v1 (0x04), in order
-	Quorum    int      `json:"quorum"`    // how many of them must have cosigned, at least 1
+	Witnesses []string `json:"witnesses"` // verifier keys, Ed25519 (0x04) or ML-DSA-44 (0x06) cosignatures, in order
+	Quorum    int      `json:"quorum"`    // how many witnesses must have cosigned, with any of their keys; at least 1
 }
 
 // ParsePolicy reads a policy's JSON form, which is exactly what Marshal writes.
@@ -80,7 +84,7 @@ type Checkpoint struct {
 	Tree
 	Earliest  time.Time
 	Latest    time.Time
-	Witnesses []string // who cosigned, in the policy's order
+	Witnesses []string // who cosigned, each once, in the policy's order
 }
 
 // Fresh says whether the checkpoint can stand for the present: every
@@ -124,12 +128,12 @@ type Verifier struct {
 }
 
 // NewVerifier checks a policy: well-formed keys, a quorum between one and the
-// number of witnesses, no witness twice by name or by key, none that is the log.
+// number of witnesses, no key twice, none that is the log's.
 func NewVerifier(p Policy) (*Verifier, error) {
-	if !validName(p.Origin) || len(p.Witnesses) > MaxWitnesses || p.Quorum < 1 || p.Quorum > len(p.Witnesses) {
-		return nil, problem.New(problem.Invalid, "a log policy names an origin, at most %d witnesses and a quorum from 1 to their number", MaxWitnesses)
+	if !validName(p.Origin) || len(p.Witnesses) > MaxWitnesses || p.Quorum < 1 || p.Quorum > len(p.Names()) {
+		return nil, problem.New(problem.Invalid, "a log policy names an origin, at most %d witness keys and a quorum from 1 to the number of witnesses", MaxWitnesses)
 	}
-	name, logKey, err := parseVerifierKey(p.Log, algEd25519)
+	name, _, logKey, err := parseVerifierKey(p.Log, algEd25519)
 	if err != nil || name != p.Origin {
 		return nil, problem.New(problem.Invalid, "the log's verifier key must be Ed25519 and carry the origin as its name")
 	}
@@ -137,23 +141,67 @@ func NewVerifier(p Policy) (*Verifier, error) {
 	if v.log, err = note.NewVerifier(p.Log); err != nil {
 		return nil, problem.Wrap(problem.Invalid, err, "the log's verifier key is malformed")
 	}
-	names, keys := []string{name}, []ed25519.PublicKey{logKey}
+	longest := len(Tree{Origin: p.Origin, Size: 1<<63 - 1}.Text()) + 1 + lineLength(name, ed25519.SignatureSize)
+	keys, perName := [][]byte{logKey}, map[string]int{}
 	for i, w := range p.Witnesses {
-		name, key, err := parseVerifierKey(w, algCosignature)
+		name, alg, key, err := parseVerifierKey(w, algCosignature, algMLDSA44)
 		if err != nil {
-			return nil, problem.New(problem.Invalid, "witness %d: its verifier key must be an Ed25519 cosignature/v1 key", i+1)
-		}
-		if slices.Contains(names, name) || slices.ContainsFunc(keys, func(k ed25519.PublicKey) bool { return k.Equal(key) }) {
-			return nil, problem.New(problem.Invalid, "witness %d: its name or key is used twice, or is the log's own; one party must not count as two", i+1)
+			return nil, problem.New(problem.Invalid, "witness key %d must be a verifier key of Ed25519 (0x04) or ML-DSA-44 (0x06) cosignatures under which not everybody can sign", i+1)
 		}
 		wv, err := newCosignatureVerifier(w)
 		if err != nil {
 			return nil, err
 		}
-		names, keys, v.witnesses = append(names, name), append(keys, key), append(v.witnesses, wv)
+		if name == p.Origin || slices.ContainsFunc(keys, func(k []byte) bool { return bytes.Equal(k, key) }) || ambiguous(v.witnesses, wv) {
+			return nil, problem.New(problem.Invalid, "witness key %d is used twice, or is or is named like the log's own; one party must not count as two", i+1)
+		}
+		if perName[name]++; perName[name] > maxKeysOfOne {
+			return nil, problem.New(problem.Invalid, "the witness %s has more than %d keys; drop those that have rolled over", name, maxKeysOfOne)
+		}
+		longest += lineLength(name, timeLength+signatureLength(alg))
+		keys, v.witnesses = append(keys, key), append(v.witnesses, wv)
+	}
+	if longest > MaxNote {
+		return nil, problem.New(problem.Invalid, "a checkpoint that all these witness keys have signed would be longer than %d bytes; name fewer", MaxNote)
 	}
 	v.known = note.VerifierList(append([]note.Verifier{v.log}, v.witnesses...)...)
 	return v, nil
+}
+
+// Names gives the policy's witnesses, each once, in its order.
+func (p Policy) Names() []string {
+	var names []string
+	for _, key := range p.Witnesses {
+		if name, _, _ := strings.Cut(key, "+"); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// KeysOf gives the verifier keys of one witness.
+func (p Policy) KeysOf(name string) []string {
+	return slices.DeleteFunc(slices.Clone(p.Witnesses), func(key string) bool { return !strings.HasPrefix(key, name+"+") })
+}
+
+// ambiguous says whether a signature line could not be told from one of a key before:
+// key hashes have 32 bits only.
+func ambiguous(before []note.Verifier, v note.Verifier) bool {
+	return slices.ContainsFunc(before, func(b note.Verifier) bool { return b.Name() == v.Name() && b.KeyHash() == v.KeyHash() })
+}
+
+const timeLength = 8 // of a cosignature, before the signature itself
+
+func signatureLength(alg byte) int {
+	if alg == algMLDSA44 {
+		return mldsa.MLDSA44SignatureSize
+	}
+	return ed25519.SignatureSize
+}
+
+// lineLength is the length of a signature line.
+func lineLength(name string, signature int) int {
+	return len("— ") + len(name) + 1 + base64.StdEncoding.EncodedLen(4+signature) + 1
 }
 
 // newCosignatureVerifier is for keys that parseVerifierKey has accepted.
@@ -197,11 +245,10 @@ func (v *Verifier) verify(signed []byte) (Checkpoint, error) {
 	if err != nil {
 		return Checkpoint{}, err
 	}
-	if len(cosigned) < v.policy.Quorum {
-		return Checkpoint{}, refusal(ErrUnwitnessed, "only %d of the %d witnesses that the policy asks for have cosigned; wait for the next checkpoint", len(cosigned), v.policy.Quorum)
+	if c.Witnesses = names(cosigned); len(c.Witnesses) < v.policy.Quorum {
+		return Checkpoint{}, refusal(ErrUnwitnessed, "only %d of the %d witnesses that the policy asks for have cosigned; wait for the next checkpoint", len(c.Witnesses), v.policy.Quorum)
 	}
 	for _, s := range cosigned {
-		c.Witnesses = append(c.Witnesses, s.Name)
 		if c.Earliest.IsZero() || s.Time.Before(c.Earliest) {
 			c.Earliest = s.Time
 		}
@@ -213,6 +260,17 @@ func (v *Verifier) verify(signed []byte) (Checkpoint, error) {
 		return Checkpoint{}, refusal(ErrClock, "the witnesses' clocks are more than %v apart", MaxSkew)
 	}
 	return c, nil
+}
+
+// names gives who cosigned, each witness once.
+func names(cosigned []Cosignature) []string {
+	var out []string
+	for _, s := range cosigned {
+		if !slices.Contains(out, s.Name) {
+			out = append(out, s.Name)
+		}
+	}
+	return out
 }
 
 // read checks everything about a checkpoint but quorum and times.
@@ -268,7 +326,7 @@ func (v *Verifier) signatures(n *note.Note) (logLine string, cosigned []Cosignat
 	if raw, ok := of(v.log); ok {
 		logLine = signatureLine(v.log.Name(), raw)
 	}
-	for _, w := range v.witnesses {
+	for i, w := range v.witnesses {
 		raw, ok := of(w)
 		if !ok {
 			continue
@@ -277,7 +335,7 @@ func (v *Verifier) signatures(n *note.Note) (logLine string, cosigned []Cosignat
 		if err != nil {
 			return "", nil, err
 		}
-		cosigned = append(cosigned, Cosignature{Name: w.Name(), Time: at, Line: signatureLine(w.Name(), raw)})
+		cosigned = append(cosigned, Cosignature{Name: w.Name(), Time: at, Line: signatureLine(w.Name(), raw), order: i})
 	}
 	return logLine, cosigned, nil
 }
@@ -285,9 +343,9 @@ func (v *Verifier) signatures(n *note.Note) (logLine string, cosigned []Cosignat
 // maxUnix is the last second of the year 9999: beyond it times do not compare as expected.
 const maxUnix = 253402300799
 
-// cosignatureTime reads keyhash[4] ‖ time[8] ‖ signature[64].
+// cosignatureTime reads keyhash[4] ‖ time[8] ‖ signature, which was verified and so has its length.
 func cosignatureTime(raw []byte) (time.Time, error) {
-	if len(raw) != 4+8+ed25519.SignatureSize {
+	if len(raw) < 4+timeLength {
 		return time.Time{}, refusal(ErrAltered, "a cosignature has the wrong length")
 	}
 	sec := binary.BigEndian.Uint64(raw[4:])
@@ -297,38 +355,43 @@ func cosignatureTime(raw []byte) (time.Time, error) {
 	return time.Unix(int64(sec), 0).UTC(), nil
 }
 
-// Cosignature verifies one witness's signature line on a checkpoint. It is how
-// a log judges what a witness answered.
-func (v *Verifier) Cosignature(text string, line string) (Cosignature, error) {
-	n, err := note.Open([]byte(text+"\n"+line), note.VerifierList(v.witnesses...))
+// Cosignatures verifies one witness's signature lines on a checkpoint, one per
+// key. It is how a log judges what a witness answered.
+func (v *Verifier) Cosignatures(text string, lines string) ([]Cosignature, error) {
+	n, err := note.Open([]byte(text+"\n"+lines), note.VerifierList(v.witnesses...))
 	if err != nil {
-		return Cosignature{}, noteRefusal(err)
+		return nil, noteRefusal(err)
 	}
 	_, cosigned, err := v.signatures(n)
 	if err != nil {
-		return Cosignature{}, err
+		return nil, err
 	}
-	if len(cosigned) != 1 || cosigned[0].Line != line {
-		return Cosignature{}, refusal(ErrAltered, "the cosignature is not in its one canonical form")
+	var same strings.Builder
+	for _, sig := range n.Sigs {
+		if raw, err := base64.StdEncoding.DecodeString(sig.Base64); err == nil {
+			same.WriteString(signatureLine(sig.Name, raw))
+		}
 	}
-	return cosigned[0], nil
+	if len(names(cosigned)) != 1 || same.String() != lines {
+		return nil, refusal(ErrAltered, "the cosignature is not in its one canonical form")
+	}
+	return cosigned, nil
 }
 
 // Assemble makes the checkpoint to publish from the one that the log signed
-// and cosignatures from Cosignature: of all sets whose times lie within
-// MaxSkew it takes the largest (the latest of these), so that one witness with
-// a wrong clock cannot spoil a quorum, and verifies the result.
+// and cosignatures from Cosignatures: of all sets whose times lie within
+// MaxSkew it takes the one of most witnesses (the latest of these), so that one
+// witness with a wrong clock cannot spoil a quorum, and verifies the result.
 func (v *Verifier) Assemble(signed []byte, cosigned []Cosignature) ([]byte, Checkpoint, error) {
 	text, logLine, ok := splitNote(signed)
 	if !ok {
 		return nil, Checkpoint{}, refusal(ErrAltered, "the checkpoint is not a signed note")
 	}
-	out := fmt.Appendf(nil, "%s\n%s", text, logLine)
 	chosen := largestWindow(cosigned)
-	for _, w := range v.witnesses {
-		if i := slices.IndexFunc(chosen, func(s Cosignature) bool { return s.Name == w.Name() }); i >= 0 {
-			out = append(out, chosen[i].Line...)
-		}
+	slices.SortFunc(chosen, func(a, b Cosignature) int { return a.order - b.order })
+	out := fmt.Appendf(nil, "%s\n%s", text, logLine)
+	for _, s := range chosen {
+		out = append(out, s.Line...)
 	}
 	c, err := v.Verify(out)
 	if err != nil {
@@ -345,8 +408,8 @@ func largestWindow(cosigned []Cosignature) []Cosignature {
 		for sorted[to].Time.Sub(sorted[from].Time) > MaxSkew {
 			from++
 		}
-		if to+1-from >= len(best) {
-			best = sorted[from : to+1]
+		if window := sorted[from : to+1]; len(names(window)) >= len(names(best)) {
+			best = window
 		}
 	}
 	return best

@@ -75,11 +75,11 @@ func (e *SizeConflict) Error() string {
 var ErrFork = errors.New("the witness has seen another history")
 
 // AddCheckpoint asks the witness at url (its submission prefix) to cosign and
-// gives the signature line of the key that vkey names; lines by other keys are
-// ignored. Errors: *SizeConflict, ErrFork, and problem.Unavailable,
+// gives its signature lines, one for each of vkeys that it holds; lines by other
+// keys are ignored. Errors: *SizeConflict, ErrFork, and problem.Unavailable,
 // problem.Denied or problem.Invalid for the rest. The client's timeout bounds
 // the call besides ctx.
-func AddCheckpoint(ctx context.Context, client *http.Client, url, vkey string, r Request) (string, error) {
+func AddCheckpoint(ctx context.Context, client *http.Client, url string, vkeys []string, r Request) (string, error) {
 	post, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(url, "/")+"/add-checkpoint", bytes.NewReader(r.Marshal()))
 	if err != nil {
 		return "", problem.Wrap(problem.Invalid, err, "the witness's address is malformed")
@@ -104,7 +104,7 @@ func AddCheckpoint(ctx context.Context, client *http.Client, url, vkey string, r
 	if answer.StatusCode != http.StatusOK {
 		return "", witnessRefusal(answer, body)
 	}
-	return ParseCosignature(r.Checkpoint, body, vkey)
+	return ParseCosignatures(r.Checkpoint, body, vkeys)
 }
 
 func witnessRefusal(answer *http.Response, body []byte) error {
@@ -130,25 +130,35 @@ func witnessRefusal(answer *http.Response, body []byte) error {
 	}
 }
 
-// ParseCosignature finds, in a witness's 200 answer, the one valid signature
-// line of the key vkey on a checkpoint.
-func ParseCosignature(checkpoint, body []byte, vkey string) (string, error) {
+// ParseCosignatures finds, in a witness's 200 answer, the valid signature lines of
+// the keys vkeys on a checkpoint: at least one, at most one of each key.
+func ParseCosignatures(checkpoint, body []byte, vkeys []string) (string, error) {
 	text, _, ok := splitNote(checkpoint)
-	name, key, err := parseVerifierKey(vkey, algCosignature)
-	if !ok || err != nil || len(body) > MaxResponse {
-		return "", problem.New(problem.Invalid, "the checkpoint, the witness's key or its answer is malformed")
+	if !ok || len(body) > MaxResponse {
+		return "", problem.New(problem.Invalid, "the checkpoint or the witness's answer is malformed")
 	}
-	v, err := newCosignatureVerifier(vkey)
-	if err != nil {
-		return "", err
+	var known []note.Verifier
+	for _, vkey := range vkeys {
+		if _, _, _, err := parseVerifierKey(vkey, algCosignature, algMLDSA44); err != nil {
+			return "", problem.Wrap(problem.Invalid, err, "the witness's key is malformed")
+		}
+		v, err := newCosignatureVerifier(vkey)
+		if err != nil {
+			return "", err
+		}
+		known = append(known, v)
 	}
-	n, err := note.Open([]byte(string(text)+"\n"+string(body)), note.VerifierList(v))
+	n, err := note.Open([]byte(string(text)+"\n"+string(body)), note.VerifierList(known...))
 	if err != nil {
 		return "", problem.Wrap(problem.Invalid, err, "the witness's answer holds no valid cosignature of its key")
 	}
-	raw, err := strictBase64.DecodeString(n.Sigs[0].Base64)
-	if err != nil || n.Sigs[0].Hash != keyHash(name, algCosignature, key) {
-		return "", problem.New(problem.Invalid, "the witness's cosignature is not in its one canonical form")
+	var lines strings.Builder
+	for _, sig := range n.Sigs {
+		raw, err := strictBase64.DecodeString(sig.Base64)
+		if err != nil {
+			return "", problem.New(problem.Invalid, "the witness's cosignature is not in its one canonical form")
+		}
+		lines.WriteString(signatureLine(sig.Name, raw))
 	}
-	return signatureLine(name, raw), nil
+	return lines.String(), nil
 }

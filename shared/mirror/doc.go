@@ -29,7 +29,7 @@
 //	evidence/<time>     two checkpoints of the log that contradict each other, with the proof that fails
 //	incoming/           what is being fetched; emptied at the next Sync
 //
-// A row is canonical JSON of at most 64 KiB:
+// A row is canonical JSON of at most 128 KiB:
 //
 //	{"event":"<base64>","number":17,"proof":"<base64>","random":"<base64>"}
 //

@@ -18,8 +18,8 @@ type row struct {
 	Random []byte `json:"random"`
 }
 
-// maxRow bounds a row's file: a proof with a checkpoint of many witnesses has some kilobytes.
-const maxRow = 64 << 10
+// maxRow bounds a row's file: a proof with a checkpoint of many ML-DSA-44 witnesses has up to ledger.MaxNote, in base64.
+const maxRow = 128 << 10
 
 func packName(n uint64) string { return fmt.Sprintf("%012d", n) }
 

@@ -2,6 +2,7 @@ package record
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"arca.example/arca/shared/problem"
@@ -121,7 +122,7 @@ type Trust struct {
 	Previous     Digest      `json:"previous,omitzero"`
 	Quorum       int         `json:"quorum"` // how many witnesses must have cosigned
 	Version      int         `json:"version"`
-	Witnesses    []string    `json:"witnesses"` // verifier keys, cosignature/v1
+	Witnesses    []string    `json:"witnesses"` // verifier keys of cosignatures; several of one name are one witness
 }
 
 // Authority is a time-stamping authority (RFC 3161).
@@ -174,8 +175,13 @@ func (t *Trust) Validate() error {
 	if t.Court.Online.Ed25519() == nil || t.Custodian.Online.Ed25519() == nil {
 		return problem.New(problem.Invalid, "the online keys are Ed25519")
 	}
-	if t.Quorum < 1 || t.Quorum > len(t.Witnesses) || len(t.Witnesses) > 32 {
-		return problem.New(problem.Invalid, "the quorum is between 1 and the number of witnesses, of which there are at most 32")
+	names := map[string]bool{} // several keys under one name are one witness
+	for _, w := range t.Witnesses {
+		name, _, _ := strings.Cut(w, "+")
+		names[name] = true
+	}
+	if t.Quorum < 1 || t.Quorum > len(names) || len(t.Witnesses) > 32 {
+		return problem.New(problem.Invalid, "the quorum is between 1 and the number of witnesses, which have at most 32 keys together")
 	}
 	for i, w := range t.Witnesses {
 		if w == t.LogKey || slices.Contains(t.Witnesses[:i], w) {

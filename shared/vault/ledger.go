@@ -65,14 +65,15 @@ type Ledger struct {
 	known  [shards]bool     // the hint was the end when this process last looked
 	placed int64            // head version whose last round this process knows to be placed
 	edge   *ledger.Edge     // of the newest tree that this process has published; only a cache
-	seen   map[string]int64 // by witness key, the size that it last cosigned; only a hint
+	seen   map[string]int64 // by witness, the size that it last cosigned; only a hint
 }
 
 // Witness is an independent party that cosigns checkpoints.
-// AddCheckpoint gives its signature line, or the errors of ledger.AddCheckpoint.
+// Name is its name in the policy. AddCheckpoint gives its signature lines, one per
+// key that the policy names, or the errors of ledger.AddCheckpoint.
 type Witness interface {
-	VerifierKey() string
-	AddCheckpoint(ctx context.Context, r ledger.Request) (line string, err error)
+	Name() string
+	AddCheckpoint(ctx context.Context, r ledger.Request) (lines string, err error)
 }
 
 const (

@@ -39,7 +39,7 @@ func TestTooFewWitnessesPublishNothingAndLoseNothing(t *testing.T) {
 	}
 	w.audit(l, entries(0, 10))
 	// With a checkpoint published, the old one stays until there is a better one.
-	w.witnesses = []Witness{all[0], deafWitness{all[1]}, RemoteWitness{Client: http.DefaultClient, URL: "http://127.0.0.1:1", Key: all[2].VerifierKey()}}
+	w.witnesses = []Witness{all[0], deafWitness{all[1]}, RemoteWitness{Client: http.DefaultClient, URL: "http://127.0.0.1:1", Called: all[2].Name(), Keys: w.policy.KeysOf(all[2].Name())}}
 	l = w.open()
 	if err := l.Add(ctx, entries(10, 20)); err != nil {
 		t.Fatal(err)
@@ -67,7 +67,7 @@ func TestHangingWitnessDoesNotHoldUpTheLog(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-hang }))
 	defer server.Close()
 	defer close(hang)
-	w.witnesses[1] = RemoteWitness{Client: http.DefaultClient, URL: server.URL, Key: w.witnesses[1].VerifierKey()}
+	w.witnesses[1] = RemoteWitness{Client: http.DefaultClient, URL: server.URL, Called: w.witnesses[1].Name(), Keys: w.policy.KeysOf(w.witnesses[1].Name())}
 	began := time.Now()
 	out, err := w.open().Sequence(t.Context())
 	if err != nil || len(out.Checkpoint.Witnesses) != 2 || time.Since(began) > 2*time.Second {

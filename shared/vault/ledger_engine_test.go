@@ -108,8 +108,8 @@ func appendUntilKilled(arg string) {
 		panic(err)
 	}
 	var witnesses []Witness
-	for i, url := range c.URLs {
-		witnesses = append(witnesses, RemoteWitness{Client: witnessClient, URL: url, Key: c.Policy.Witnesses[i]})
+	for i, name := range c.Policy.Names() {
+		witnesses = append(witnesses, RemoteWitness{Client: witnessClient, URL: c.URLs[i], Called: name, Keys: c.Policy.KeysOf(name)})
 	}
 	l, err := NewLedger(db, blobs, signer, c.Policy, witnesses, time.Now)
 	if err != nil {

@@ -75,8 +75,8 @@ func newWorld(t testing.TB, witnesses, quorum int) *world {
 		server := httptest.NewServer(wit)
 		t.Cleanup(func() { server.Close(); wit.Close() })
 		w.servers = append(w.servers, server)
-		w.policy.Witnesses = append(w.policy.Witnesses, wit.VerifierKey())
-		w.witnesses = append(w.witnesses, RemoteWitness{Client: &http.Client{Timeout: 5 * time.Second}, URL: server.URL, Key: wit.VerifierKey()})
+		w.policy.Witnesses = append(w.policy.Witnesses, wit.VerifierKeys()...)
+		w.witnesses = append(w.witnesses, RemoteWitness{Client: &http.Client{Timeout: 5 * time.Second}, URL: server.URL, Called: name, Keys: wit.VerifierKeys()})
 	}
 	return w
 }

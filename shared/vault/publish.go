@@ -18,15 +18,16 @@ var errOvertaken = errors.New("the witness has cosigned a larger tree")
 type RemoteWitness struct {
 	Client *http.Client // its timeout bounds a call besides the context
 	URL    string       // the submission prefix
-	Key    string       // verifier key, as the policy lists it
+	Called string       // its name in the policy
+	Keys   []string     // its verifier keys, as the policy lists them
 }
 
-// VerifierKey implements Witness.
-func (w RemoteWitness) VerifierKey() string { return w.Key }
+// Name implements Witness.
+func (w RemoteWitness) Name() string { return w.Called }
 
 // AddCheckpoint implements Witness.
 func (w RemoteWitness) AddCheckpoint(ctx context.Context, r ledger.Request) (string, error) {
-	return ledger.AddCheckpoint(ctx, w.Client, w.URL, w.Key, r)
+	return ledger.AddCheckpoint(ctx, w.Client, w.URL, w.Keys, r)
 }
 
 // publish signs the head's tree, has it cosigned, and stores the checkpoint if
@@ -82,7 +83,7 @@ func (l *Ledger) gather(ctx context.Context, tree ledger.Tree, signed []byte) ([
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	type answer struct {
-		cosigned ledger.Cosignature
+		cosigned []ledger.Cosignature
 		err      error
 	}
 	answers := make(chan answer, len(l.witnesses)) // room for all, so that late ones end
@@ -94,6 +95,7 @@ func (l *Ledger) gather(ctx context.Context, tree ledger.Tree, signed []byte) ([
 	}
 	var cosigned []ledger.Cosignature
 	var refusals []error
+	answered := 0
 	enough := make(<-chan time.Time)
 	for range l.witnesses {
 		select {
@@ -102,7 +104,8 @@ func (l *Ledger) gather(ctx context.Context, tree ledger.Tree, signed []byte) ([
 				refusals = append(refusals, a.err)
 				continue
 			}
-			if cosigned = append(cosigned, a.cosigned); len(cosigned) == l.verifier.Policy().Quorum {
+			cosigned = append(cosigned, a.cosigned...)
+			if answered++; answered == l.verifier.Policy().Quorum {
 				enough = time.After(graceForMore)
 			}
 		case <-enough:
@@ -112,33 +115,33 @@ func (l *Ledger) gather(ctx context.Context, tree ledger.Tree, signed []byte) ([
 	return cosigned, refusals
 }
 
-// ask gets one witness's cosignature, from the size that it stands at.
-func (l *Ledger) ask(ctx context.Context, w Witness, tree ledger.Tree, signed []byte) (ledger.Cosignature, error) {
-	key := w.VerifierKey()
+// ask gets one witness's cosignatures, from the size that it stands at.
+func (l *Ledger) ask(ctx context.Context, w Witness, tree ledger.Tree, signed []byte) ([]ledger.Cosignature, error) {
+	key := w.Name()
 	l.mu.Lock()
 	old := min(l.seen[key], tree.Size)
 	l.mu.Unlock()
 	for try := 0; ; try++ {
 		path, err := ledger.ProveConsistency(tree, old, ledger.Reader(tree, l.fetch(ctx)))
 		if err != nil {
-			return ledger.Cosignature{}, err
+			return nil, err
 		}
-		line, err := w.AddCheckpoint(ctx, ledger.Request{Old: old, Path: path, Checkpoint: signed})
+		lines, err := w.AddCheckpoint(ctx, ledger.Request{Old: old, Path: path, Checkpoint: signed})
 		stands, moved := errors.AsType[*ledger.SizeConflict](err)
 		switch {
 		case err == nil:
 			l.mu.Lock()
 			l.seen[key] = tree.Size
 			l.mu.Unlock()
-			return l.verifier.Cosignature(tree.Text(), line)
+			return l.verifier.Cosignatures(tree.Text(), lines)
 		case moved && stands.Size > tree.Size:
-			return ledger.Cosignature{}, problem.Wrap(problem.Conflict, errOvertaken, "a witness has cosigned a larger tree")
+			return nil, problem.Wrap(problem.Conflict, errOvertaken, "a witness has cosigned a larger tree")
 		case moved && try < 3: // others may be asking at the same time
 			old = stands.Size
 		case moved:
-			return ledger.Cosignature{}, problem.Wrap(problem.Unavailable, err, "a witness keeps moving; it will be asked again")
+			return nil, problem.Wrap(problem.Unavailable, err, "a witness keeps moving; it will be asked again")
 		default:
-			return ledger.Cosignature{}, err
+			return nil, err
 		}
 	}
 }

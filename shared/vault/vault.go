@@ -155,7 +155,7 @@ func (v *Vault) Ledger(ctx context.Context) (*Ledger, error) {
 	return v.log, nil
 }
 
-// Sequencer gives the log for sequencing. urls are the witnesses' addresses in the order in which the trust file names their keys.
+// Sequencer gives the log for sequencing. urls are the witnesses' addresses in the order in which the trust file first names each.
 func (v *Vault) Sequencer(ctx context.Context, roots keys.Roots, client *http.Client, urls []string) (*Ledger, error) {
 	policy, err := v.Policy(ctx)
 	if err != nil {
@@ -165,12 +165,13 @@ func (v *Vault) Sequencer(ctx context.Context, roots keys.Roots, client *http.Cl
 	if err != nil {
 		return nil, err
 	}
-	if len(urls) != len(policy.Witnesses) {
+	names := policy.Names()
+	if len(urls) != len(names) {
 		return nil, problem.New(problem.Unavailable, "WITNESSES must list one address per witness of the trust file, in its order; set it and start again")
 	}
 	var witnesses []Witness
-	for i, key := range policy.Witnesses {
-		witnesses = append(witnesses, RemoteWitness{Key: key, URL: urls[i], Client: client})
+	for i, name := range names {
+		witnesses = append(witnesses, RemoteWitness{Called: name, Keys: policy.KeysOf(name), URL: urls[i], Client: client})
 	}
 	return NewLedger(v.cfg.Rows, v.cfg.Blobs, signer, policy, witnesses, v.cfg.Now)
 }

@@ -10,7 +10,7 @@
 //
 // # Protocol (C2SP tlog-witness)
 //
-//	POST /add-checkpoint    200 cosignature line
+//	POST /add-checkpoint    200 cosignature lines, Ed25519 and ML-DSA-44
 //	                        400 malformed, or old size beyond the checkpoint's
 //	                        403 the log's signature is missing or wrong
 //	                        404 unknown origin
@@ -41,6 +41,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -59,7 +60,7 @@ type Log struct {
 // Options configure a Witness. Every field but Report is required.
 type Options struct {
 	Name   string             // the name in its cosignatures
-	Key    ed25519.PrivateKey // its cosigning key
+	Key    ed25519.PrivateKey // its cosigning key, of which its ML-DSA-44 key is derived (ledger.NewCosigners)
 	Folder string             // where its state lives; must exist
 	Logs   []Log
 	Now    func() time.Time
@@ -68,12 +69,12 @@ type Options struct {
 
 // Witness is an http.Handler. Close it to release its folder.
 type Witness struct {
-	cosigner *ledger.Cosigner
-	now      func() time.Time
-	report   *slog.Logger
-	logs     map[string]*state
-	mux      *http.ServeMux
-	unlock   func() error
+	cosigners []*ledger.Cosigner
+	now       func() time.Time
+	report    *slog.Logger
+	logs      map[string]*state
+	mux       *http.ServeMux
+	unlock    func() error
 }
 
 // state is one log's last cosigned checkpoint. mu orders requests of one log:
@@ -89,7 +90,7 @@ type state struct {
 
 // New reads the state of every log and refuses to start if any is damaged.
 func New(o Options) (*Witness, error) {
-	cosigner, err := ledger.NewCosigner(o.Name, o.Key)
+	cosigners, err := ledger.NewCosigners(o.Name, o.Key)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +101,7 @@ func New(o Options) (*Witness, error) {
 	if err != nil {
 		return nil, problem.Wrap(problem.Unavailable, err, "the witness's folder is missing, or another witness runs on it")
 	}
-	w := &Witness{cosigner: cosigner, now: o.Now, report: o.Report, logs: map[string]*state{}, mux: http.NewServeMux(), unlock: unlock}
+	w := &Witness{cosigners: cosigners, now: o.Now, report: o.Report, logs: map[string]*state{}, mux: http.NewServeMux(), unlock: unlock}
 	if w.report == nil {
 		w.report = slog.New(slog.DiscardHandler)
 	}
@@ -143,8 +144,14 @@ func (w *Witness) follow(folder string, l Log) error {
 	return nil
 }
 
-// VerifierKey gives the witness's public key as a ledger.Policy lists it.
-func (w *Witness) VerifierKey() string { return w.cosigner.VerifierKey() }
+// VerifierKeys gives the witness's public keys as a ledger.Policy lists them: Ed25519, then ML-DSA-44.
+func (w *Witness) VerifierKeys() []string {
+	var keys []string
+	for _, c := range w.cosigners {
+		keys = append(keys, c.VerifierKey())
+	}
+	return keys
+}
 
 // Close lets another witness use the folder.
 func (w *Witness) Close() error { return w.unlock() }
@@ -249,7 +256,11 @@ func (w *Witness) advance(s *state, r ledger.Request, tree ledger.Tree) (string,
 		s.tree = tree
 	}
 	s.signed = now
-	return w.cosigner.Cosign(tree, now).Line, nil
+	var lines strings.Builder
+	for _, c := range w.cosigners {
+		lines.WriteString(c.Cosign(tree, now).Line)
+	}
+	return lines.String(), nil
 }
 
 // replaceFile makes content the file's content, durably, or leaves the old one.

@@ -305,7 +305,7 @@ func TestConcurrentRequestsKeepOneHistory(t *testing.T) {
 		}
 		wg.Go(func() {
 			for _, r := range requests {
-				_, err := ledger.AddCheckpoint(context.Background(), http.DefaultClient, server.URL, w.VerifierKey(), r)
+				_, err := ledger.AddCheckpoint(context.Background(), http.DefaultClient, server.URL, w.VerifierKeys(), r)
 				if err != nil {
 					continue
 				}
@@ -370,7 +370,7 @@ func TestClientReadsAnswersStrictly(t *testing.T) {
 			rw.WriteHeader(c.status)
 			fmt.Fprint(rw, c.body)
 		}))
-		got, err := ledger.AddCheckpoint(t.Context(), server.Client(), server.URL+"/", w.VerifierKey(), r)
+		got, err := ledger.AddCheckpoint(t.Context(), server.Client(), server.URL+"/", w.VerifierKeys(), r)
 		server.Close()
 		if (err == nil) != c.ok || c.ok && got != line || errors.Is(err, ledger.ErrFork) != c.fork {
 			t.Errorf("%s: %q %v", c.name, got, err)
