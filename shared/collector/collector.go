@@ -14,6 +14,7 @@ import (
 	"arca.example/arca/shared/record"
 	"arca.example/arca/shared/seal"
 	"arca.example/arca/shared/store"
+	"arca.example/arca/shared/store/direct"
 	"arca.example/arca/shared/wire"
 )
 
@@ -126,7 +127,7 @@ func (c *Collector) Close() error {
 	c.sealing.Lock()
 	defer c.sealing.Unlock()
 	for _, b := range c.buffers {
-		freeBuffer(b)
+		direct.Free(b)
 	}
 	c.buffers = nil
 	if c.broken == nil {

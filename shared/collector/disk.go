@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"arca.example/arca/shared/problem"
+	"arca.example/arca/shared/store/direct"
 )
 
 // disk does every write of the spool, so that tests can stop it before any of them.
@@ -22,13 +23,13 @@ func (d disk) step(name string) error {
 	return d.fault(name)
 }
 
-// writePlain writes a new file through the page cache.
-func writePlain(path string, content []byte) (*os.File, error) {
+// writeFile writes a new file, which is not synced yet.
+func writeFile(path string, content []byte) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := f.Write(content); err != nil {
+	if _, err := direct.NewWriter(f, int64(len(content))).Write(content); err != nil {
 		f.Close()
 		return nil, err
 	}

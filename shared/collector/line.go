@@ -8,6 +8,7 @@ import (
 	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/record"
 	"arca.example/arca/shared/seal"
+	"arca.example/arca/shared/store/direct"
 )
 
 // draft is a pack that is not final yet.
@@ -40,7 +41,7 @@ func (c *Collector) startLine(commit func(*draft)) (*line, error) {
 	l := &line{c: c, free: make(chan *seal.Builder, buffersInFlight), full: make(chan *draft),
 		finished: make(chan *draft), failed: make(chan struct{}), commit: commit}
 	for len(c.buffers) < buffersInFlight {
-		c.buffers = append(c.buffers, newBuffer(c.geometry.Size))
+		c.buffers = append(c.buffers, direct.Buffer(c.geometry.Size))
 	}
 	for _, buf := range c.buffers {
 		b, err := seal.NewBuilder(c.geometry, buf)

@@ -3,14 +3,34 @@ package mirror
 import (
 	"io"
 	"os"
-	"sync"
 
 	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/seal"
+	"arca.example/arca/shared/store/direct"
 )
 
-// pourSize is how much is read at a time; three buffers of it are on their way at once.
-const pourSize = 1 << 20
+const (
+	pourSize    = 2 << 20 // what is read at a time: a huge page
+	pourBuffers = 4       // one being filled, one being hashed, one being written, one in between
+)
+
+// pourer pours packs into files, one after another, through the same buffers. Not safe for concurrent use.
+type pourer struct{ buffers [][]byte }
+
+func newPourer() *pourer {
+	p := &pourer{}
+	for range pourBuffers {
+		p.buffers = append(p.buffers, direct.Buffer(pourSize))
+	}
+	return p
+}
+
+// close gives the buffers back.
+func (p *pourer) close() {
+	for _, b := range p.buffers {
+		direct.Free(b)
+	}
+}
 
 // piece is what was read, and why it is the last.
 type piece struct {
@@ -19,35 +39,35 @@ type piece struct {
 }
 
 // pour reads body to its end. Reading, hashing and writing happen at the same time, each in its own goroutine: hashing
-// takes longest, and so little else is waited for.
-func pour(f *os.File, digest *seal.Digest, body io.Reader, progress func(int64)) error {
-	pieces, free := make(chan piece, 1), make(chan []byte, 3)
-	writes, written := make(chan []byte), make(chan error)
-	stop := make(chan struct{})
-	for range cap(free) {
-		free <- make([]byte, pourSize)
+// takes longest, and so little else is waited for. No goroutine outlives the call.
+func (p *pourer) pour(f *os.File, size int64, digest *seal.Digest, body io.Reader, progress func(int64)) error {
+	free := make(chan []byte, pourBuffers) // has room for every buffer there is
+	for _, b := range p.buffers {
+		free <- b
 	}
-	var all sync.WaitGroup
-	all.Go(func() { readPieces(body, pieces, free, stop) })
-	all.Go(func() {
-		for b := range writes {
-			_, err := f.Write(b)
-			written <- err
-		}
-	})
-	defer all.Wait()
-	defer close(stop)
-	defer close(writes)
+	stop, pieces, writes := make(chan struct{}), make(chan piece), make(chan []byte)
+	written := make(chan error, 1)
+	go readPieces(body, pieces, free, stop)
+	go func() { written <- writePieces(direct.NewWriter(f, size), writes, free) }()
+	err := hashPieces(digest, pieces, writes, progress)
+	close(stop)
+	close(writes)
+	for range pieces { // until the reader has seen it
+	}
+	if failure := <-written; failure != nil {
+		return failed(failure, "store a pack")
+	}
+	return err
+}
+
+// hashPieces passes on what it has hashed, to the end or to what broke it off.
+func hashPieces(digest *seal.Digest, pieces <-chan piece, writes chan<- []byte, progress func(int64)) error {
 	for p := range pieces {
-		writes <- p.b
 		digest.Write(p.b)
-		if err := <-written; err != nil {
-			return failed(err, "store a pack")
-		}
+		writes <- p.b
 		progress(digest.Length())
 		switch p.err {
 		case nil:
-			free <- p.b[:cap(p.b)] // has room for every buffer there is
 		case io.EOF, io.ErrUnexpectedEOF:
 			return nil // whether it is all of the pack, its digests tell
 		default:
@@ -57,8 +77,20 @@ func pour(f *os.File, digest *seal.Digest, body io.Reader, progress func(int64))
 	return nil
 }
 
+// writePieces writes until there is no more. After a failure it only gives the buffers back.
+func writePieces(w io.Writer, writes <-chan []byte, free chan<- []byte) (err error) {
+	for b := range writes {
+		if err == nil {
+			_, err = w.Write(b)
+		}
+		free <- b[:cap(b)]
+	}
+	return err
+}
+
 // readPieces reads until an error, of which the end is one, or stop.
 func readPieces(body io.Reader, pieces chan<- piece, free <-chan []byte, stop <-chan struct{}) {
+	defer close(pieces)
 	for {
 		select {
 		case <-stop:

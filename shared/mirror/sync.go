@@ -179,8 +179,10 @@ func (m *Mirror) fetch(ctx context.Context, list []wire.ListedPack, out *Result,
 	next, fetched := out.Next, out.Bytes
 	go func() {
 		defer close(arrivals)
+		pour := newPourer()
+		defer pour.close()
 		for _, p := range list {
-			a := m.arrive(ctx, p, func(n int64) { progress(Progress{p.Number, next, fetched + n}) })
+			a := m.arrive(ctx, p, pour, func(n int64) { progress(Progress{p.Number, next, fetched + n}) })
 			fetched += int64(m.geometry.Size)
 			arrivals <- a
 			if a.err != nil || a.pending || ctx.Err() != nil {
@@ -214,7 +216,7 @@ func (a arrival) discard() {
 }
 
 // arrive verifies a listed pack's opening and proof and then fetches it: nothing that is not witnessed is fetched.
-func (m *Mirror) arrive(ctx context.Context, p wire.ListedPack, progress func(int64)) arrival {
+func (m *Mirror) arrive(ctx context.Context, p wire.ListedPack, pour *pourer, progress func(int64)) arrival {
 	event, entry, err := m.judge.entry(p.Number, p.Event, p.Random)
 	if err != nil {
 		return arrival{err: err}
@@ -236,7 +238,7 @@ func (m *Mirror) arrive(ctx context.Context, p wire.ListedPack, progress func(in
 	if err := m.link(ctx, under); err != nil {
 		return arrival{err: err}
 	}
-	f, err := m.download(ctx, p.Number, event, a.path, progress)
+	f, err := m.download(ctx, p.Number, event, a.path, pour, progress)
 	if err != nil {
 		return arrival{err: err}
 	}
@@ -252,7 +254,7 @@ func (m *Mirror) arrive(ctx context.Context, p wire.ListedPack, progress func(in
 }
 
 // download writes a pack to a file while hashing it once, and refuses it unless it is the witnessed one.
-func (m *Mirror) download(ctx context.Context, n uint64, event record.PackEvent, path string, progress func(int64)) (*os.File, error) {
+func (m *Mirror) download(ctx context.Context, n uint64, event record.PackEvent, path string, pour *pourer, progress func(int64)) (*os.File, error) {
 	body, err := m.get(ctx, n)
 	if err != nil {
 		return nil, err
@@ -264,7 +266,7 @@ func (m *Mirror) download(ctx context.Context, n uint64, event record.PackEvent,
 	}
 	digest := seal.NewDigest(m.geometry)
 	// One byte more than a pack is read, so that a longer object does not pass for its beginning.
-	err = pour(f, digest, io.LimitReader(body, int64(m.geometry.Size)+1), progress)
+	err = pour.pour(f, int64(m.geometry.Size), digest, io.LimitReader(body, int64(m.geometry.Size)+1), progress)
 	if err == nil {
 		slots, sum := digest.Sums()
 		err = m.judge.whole(event, digest.Length(), slots, sum)

@@ -32,12 +32,14 @@ import (
 
 	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/store"
+	"arca.example/arca/shared/store/direct"
 )
 
 const (
 	temporary = "TMP"
-	copyChunk = 256 << 10
-	knownSums = 4096 // checksums remembered from Put, so that Stat need not read the file
+	copyChunk = 2 << 20 // a huge page
+	spares    = 4       // chunks kept for later
+	knownSums = 4096    // checksums remembered from Put, so that Stat need not read the file
 )
 
 // Options of a folder. The zero value is usable.
@@ -65,7 +67,7 @@ type Dir struct {
 	base  string
 	sums  map[string][32]byte
 	made  map[string]bool // folders that are known to exist durably
-	spare sync.Pool
+	spare chan []byte
 }
 
 // Open opens or creates the folder at root.
@@ -77,8 +79,8 @@ func Open(root string, options Options) (*Dir, error) {
 		options.Secret = make([]byte, 32)
 		rand.Read(options.Secret) // never fails (crypto/rand)
 	}
-	d := &Dir{root: root, options: options, base: options.Base, sums: map[string][32]byte{}, made: map[string]bool{}}
-	d.spare.New = func() any { return new([copyChunk]byte) }
+	d := &Dir{root: root, options: options, base: options.Base, sums: map[string][32]byte{}, made: map[string]bool{},
+		spare: make(chan []byte, spares)}
 	tmp := filepath.Join(root, temporary)
 	if err := os.MkdirAll(tmp, 0o700); err != nil {
 		return nil, unavailable(err)
@@ -98,7 +100,34 @@ func Open(root string, options Options) (*Dir, error) {
 }
 
 // Close releases the folder. Nothing waits to be written.
-func (d *Dir) Close() error { return d.lock.Close() }
+func (d *Dir) Close() error {
+	for {
+		select {
+		case b := <-d.spare:
+			direct.Free(b)
+		default:
+			return d.lock.Close()
+		}
+	}
+}
+
+// chunk gives a buffer for copying, which release takes back.
+func (d *Dir) chunk() []byte {
+	select {
+	case b := <-d.spare:
+		return b
+	default:
+		return direct.Buffer(copyChunk)
+	}
+}
+
+func (d *Dir) release(chunk []byte) {
+	select {
+	case d.spare <- chunk:
+	default:
+		direct.Free(chunk)
+	}
+}
 
 func removeUnfinished(tmp string) error {
 	left, err := filepath.Glob(filepath.Join(tmp, "put-*"))
@@ -149,7 +178,7 @@ func (d *Dir) write(ctx context.Context, size int64, sum [32]byte, body io.Reade
 		}
 	}()
 	h := sha256.New()
-	if err := d.copy(ctx, f, h, store.Exactly(body, size)); err != nil {
+	if err := d.copy(ctx, direct.NewWriter(f, size), h, store.Exactly(body, size)); err != nil {
 		return "", err
 	}
 	if [32]byte(h.Sum(nil)) != sum {
@@ -161,11 +190,11 @@ func (d *Dir) write(ctx context.Context, size int64, sum [32]byte, body io.Reade
 	return f.Name(), nil
 }
 
-func (d *Dir) copy(ctx context.Context, f *os.File, h hash.Hash, body io.Reader) error {
-	chunk := d.spare.Get().(*[copyChunk]byte)
-	defer d.spare.Put(chunk)
+func (d *Dir) copy(ctx context.Context, f io.Writer, h hash.Hash, body io.Reader) error {
+	chunk := d.chunk()
+	defer d.release(chunk)
 	for {
-		n, err := fill(chunk[:], body)
+		n, err := fill(chunk, body)
 		h.Write(chunk[:n])
 		if _, werr := f.Write(chunk[:n]); werr != nil {
 			return unavailable(werr)
