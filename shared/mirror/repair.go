@@ -56,7 +56,9 @@ func (m *Mirror) repair(ctx context.Context, n uint64) error {
 	if err := m.sameStory(n, listed); err != nil {
 		return err
 	}
-	a := m.arrive(ctx, listed, func(int64) {})
+	pour := newPourer()
+	defer pour.close()
+	a := m.arrive(ctx, listed, pour, func(int64) {})
 	if a.err != nil {
 		return a.err
 	}
