@@ -294,12 +294,9 @@ func (d *desk) packs() []bad {
 func (d *desk) forgedNote(spoil bool) error {
 	keys := map[string]record.UnitKey{}
 	for _, party := range installation.Keyholders {
-		raw, err := d.keyholder(party, "collector").Unit(context.Background(), wire.UnitAsk{Chain: record.Digest(d.unit.Order).String(), Classification: d.unit.Classification, Compartment: d.unit.Compartment, Week: d.unit.Week})
+		raw, _, err := d.keyholder(party, "collector").Units(context.Background(), wire.UnitAsk{Chain: record.Digest(d.unit.Order).String(), Classification: d.unit.Classification, Compartment: d.unit.Compartment, Week: d.unit.Week})
 		d.check(err)
-		var k record.UnitKey
-		_, err = record.Open(raw, record.TypeUnitKey, d.trust.Party(party).Online, &k)
-		d.check(err)
-		keys[party] = k
+		keys[party] = must(record.OpenUnitKeys(raw, &d.trust, d.f.Config.Trust, party))[0]
 	}
 	b := must(seal.NewBatch(d.unit, must(seal.ParsePublicKey(keys["court"].Key)), must(seal.ParsePublicKey(keys["custodian"].Key))))
 	r := must(b.Recording())

@@ -138,13 +138,18 @@ func (w *World) Admit(party string) error {
 // UnitKey asks a keyholder for its keys of the unit.
 func (w *World) UnitKey(party string) (record.UnitKey, error) {
 	w.Seed("unit " + party)
-	var key record.UnitKey
-	raw, err := again(w, func() (string, error) { return w.Keyholder(party, "collector").Unit(w.T.Context(), w.UnitAsk()) })
+	raw, err := again(w, func() (string, error) {
+		raw, _, err := w.Keyholder(party, "collector").Units(w.T.Context(), w.UnitAsk())
+		return raw, err
+	})
 	if err != nil {
-		return key, err
+		return record.UnitKey{}, err
 	}
-	_, err = record.Open(raw, record.TypeUnitKey, w.Trust.Party(party).Online, &key)
-	return key, err
+	keys, err := record.OpenUnitKeys(raw, &w.Trust, w.Hash, party)
+	if err != nil {
+		return record.UnitKey{}, err
+	}
+	return keys[0], nil
 }
 
 // Reserve reserves the journey's pack number.
@@ -566,7 +571,7 @@ func (w *World) look() {
 			"orders": func() error { _, err := w.Keyholder(party, "investigator").Orders(ctx); return err },
 			"order":  func() error { _, err := w.Keyholder(party, "clerk").Order(ctx, w.Chain()); return err },
 			"status": func() error {
-				_, err := w.Keyholder(party, "collector").Status(ctx, w.Chain(), nonce("status"))
+				_, err := w.Keyholder(party, "collector").Status(ctx, nonce("status"), w.Chain())
 				return err
 			},
 			"units":   func() error { _, err := w.Keyholder(party, "collector").UnitKeys(ctx, w.Chain()); return err },

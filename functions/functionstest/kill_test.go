@@ -57,7 +57,7 @@ func privileged(party string) func(w *World) error {
 	return func(w *World) error {
 		ask := w.UnitAsk()
 		ask.Compartment = "privileged"
-		_, err := w.Keyholder(party, "collector").Unit(w.T.Context(), ask)
+		_, _, err := w.Keyholder(party, "collector").Units(w.T.Context(), ask)
 		return err
 	}
 }

@@ -20,14 +20,18 @@ var Needs = []edge.Setting{edge.SetTable, edge.SetRoots, edge.SetTrust, edge.Set
 func New(env edge.Env) (*edge.Function, error) {
 	desk := party.NewDesk(env)
 	return &edge.Function{Name: "notes", Routes: func(api huma.API) {
-		huma.Register(api, party.Op("file-note", http.MethodPost, "/v1/notes", "File a batch note, get a signed receipt"),
-			func(ctx context.Context, in *party.Bytes) (*party.Answer[wire.Signed], error) {
+		huma.Register(api, party.Op("file-notes", http.MethodPost, "/v1/notes", "File batch notes, get a signed receipt for each"),
+			func(ctx context.Context, in *party.Bytes) (*party.Answer[wire.Receipts], error) {
 				k, who, err := desk.Person(ctx, &in.Target, in.RawBody)
 				if err != nil {
 					return nil, err
 				}
-				receipt, err := k.FileNote(ctx, who, in.RawBody)
-				return party.JSON(wire.Signed{Statement: receipt}, err)
+				notes, err := wire.SplitNotes(in.RawBody)
+				if err != nil {
+					return nil, err
+				}
+				receipts, refused, err := k.FileNotes(ctx, who, notes...)
+				return party.JSON(wire.Receipts{Receipts: receipts, Refused: party.Refused(refused)}, err)
 			})
 		huma.Register(api, party.Op("file-refusal", http.MethodPost, "/v1/refusals", "Report something that was delivered and not sealed"),
 			func(ctx context.Context, in *party.Statement) (*party.Answer[wire.Accepted], error) {

@@ -2,11 +2,13 @@ package notes_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
 	"arca.example/arca/functions/functionstest"
 	"arca.example/arca/shared/problem"
+	"arca.example/arca/shared/wire"
 )
 
 func TestFromEventToResponse(t *testing.T) {
@@ -33,6 +35,10 @@ func TestFromEventToResponse(t *testing.T) {
 			{Name: "wrong signature of the call", Event: functionstest.WrongProof, Kind: problem.Denied},
 			{Name: "wrong signature of the note", Kind: problem.Denied, Event: file("collector", func(b []byte) []byte { b[len(b)-1] ^= 1; return b })},
 			{Name: "cut short", Kind: problem.Invalid, Event: file("collector", func(b []byte) []byte { return b[:len(b)-1] })},
+			{Name: "more than a call takes", Kind: problem.Invalid, Event: functionstest.Call(func(w *functionstest.World) error {
+				_, _, err := w.Keyholder("court", "collector").FileNotes(ctx, slices.Repeat([][]byte{w.Note("court")}, wire.MaxNotes+1)...)
+				return err
+			})},
 			{Name: "not a collector", Kind: problem.Denied, Event: file("investigator", same)},
 			{Name: "somebody unknown", Kind: problem.Denied, Event: file("nobody", same)},
 			{Name: "the other keyholder's note", Kind: problem.Invalid, Event: functionstest.Call(func(w *functionstest.World) error {

@@ -26,7 +26,7 @@ func New(env edge.Env) (*edge.Function, error) {
 		huma.Register(api, party.Op("admit-order", http.MethodPost, "/v1/orders", "Admit a member of an order chain"), d.admit)
 		huma.Register(api, party.Op("list-orders", http.MethodGet, "/v1/orders", "List the order chains that concern the caller"), d.list)
 		huma.Register(api, party.Op("get-order", http.MethodGet, "/v1/orders/{chain}", "An order chain with its members"), d.show)
-		huma.Register(api, party.Op("ask-status", http.MethodPost, "/v1/status", "Signed status of a chain over the caller's nonce"), d.status)
+		huma.Register(api, party.Op("ask-status", http.MethodPost, "/v1/status", "Signed status of chains over the caller's nonce"), d.status)
 	}}, nil
 }
 
@@ -77,12 +77,12 @@ func (d desk) show(ctx context.Context, in *chainPath) (*party.Answer[wire.Order
 	return party.JSON(out, err)
 }
 
-func (d desk) status(ctx context.Context, in *party.Body[wire.StatusAsk]) (*party.Answer[wire.Signed], error) {
+func (d desk) status(ctx context.Context, in *party.Body[wire.StatusAsk]) (*party.Answer[wire.Statuses], error) {
 	k, err := d.Peer(ctx, &in.Target, in.RawBody)
 	if err != nil {
 		return nil, err
 	}
-	chain, err := record.ParseDigest(in.Body.Chain)
+	chains, err := party.Digests(in.Body.Chains)
 	if err != nil {
 		return nil, err
 	}
@@ -90,6 +90,10 @@ func (d desk) status(ctx context.Context, in *party.Body[wire.StatusAsk]) (*part
 	if err != nil {
 		return nil, err
 	}
-	statement, err := k.Status(ctx, chain, nonce)
-	return party.JSON(wire.Signed{Statement: statement}, err)
+	out := wire.Statuses{}
+	out.Statement, out.Members, err = k.Status(ctx, nonce, chains...)
+	if !in.Body.Members {
+		out.Members = nil
+	}
+	return party.JSON(out, err)
 }

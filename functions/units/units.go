@@ -24,7 +24,7 @@ type maker struct{ party.Desk }
 func New(env edge.Env) (*edge.Function, error) {
 	m := maker{party.NewDesk(env)}
 	return &edge.Function{Name: "units", Event: m.refresh, Routes: func(api huma.API) {
-		huma.Register(api, party.Op("ask-unit", http.MethodPost, "/v1/units", "A unit's public keys, made if the order covers it"), m.ask)
+		huma.Register(api, party.Op("ask-units", http.MethodPost, "/v1/units", "Units' public keys, made where the order covers them"), m.ask)
 		huma.Register(api, party.Op("list-units", http.MethodGet, "/v1/units", "Signed public keys of a chain's open units"), m.list)
 	}}, nil
 }
@@ -37,19 +37,21 @@ func (m maker) refresh(ctx context.Context, event edge.Event) error {
 	return k.RefreshUnits(ctx, event.Kind == edge.Asked)
 }
 
-func (m maker) ask(ctx context.Context, in *party.Body[wire.UnitAsk]) (*party.Answer[wire.Signed], error) {
+func (m maker) ask(ctx context.Context, in *party.Body[wire.UnitsAsk]) (*party.Answer[wire.UnitKeys], error) {
 	k, err := m.Peer(ctx, &in.Target, in.RawBody)
 	if err != nil {
 		return nil, err
 	}
-	chain, err := record.ParseDigest(in.Body.Chain)
-	if err != nil {
-		return nil, err
+	var units []seal.Unit
+	for _, ask := range in.Body.Units {
+		chain, err := record.ParseDigest(ask.Chain)
+		if err != nil {
+			return nil, err
+		}
+		units = append(units, seal.Unit{Order: chain, Week: ask.Week, Compartment: ask.Compartment, Classification: ask.Classification})
 	}
-	statement, err := k.EnsureUnit(ctx, seal.Unit{
-		Order: chain, Week: in.Body.Week, Compartment: in.Body.Compartment, Classification: in.Body.Classification,
-	})
-	return party.JSON(wire.Signed{Statement: statement}, err)
+	statement, refused, err := k.EnsureUnits(ctx, units...)
+	return party.JSON(wire.UnitKeys{Refused: party.Refused(refused), Statement: statement}, err)
 }
 
 type ofChain struct {

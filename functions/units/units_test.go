@@ -17,7 +17,7 @@ func TestFromEventToResponse(t *testing.T) {
 		return functionstest.Call(func(w *functionstest.World) error {
 			a := w.UnitAsk()
 			change(&a)
-			_, err := w.Keyholder("court", "collector").Unit(ctx, a)
+			_, _, err := w.Keyholder("court", "collector").Units(ctx, a)
 			return err
 		})
 	}
@@ -32,7 +32,7 @@ func TestFromEventToResponse(t *testing.T) {
 			w.Forget() // the units function was asked to run and did not
 		},
 		Event: func(w *functionstest.World) []byte {
-			return w.Event(func() error { _, err := w.Keyholder("court", "collector").Unit(ctx, w.UnitAsk()); return err })
+			return w.Event(func() error { _, _, err := w.Keyholder("court", "collector").Units(ctx, w.UnitAsk()); return err })
 		},
 		After: func(w *functionstest.World) {
 			w.Tick("court", "units")

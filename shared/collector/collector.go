@@ -30,9 +30,10 @@ type Vault interface {
 // Keyholder is what a collector asks of each keyholder; *wire.Keyholder does it. Every call may be repeated.
 type Keyholder interface {
 	Order(ctx context.Context, chain record.Digest) (wire.Order, error)
-	Status(ctx context.Context, chain record.Digest, nonce record.ID) (string, error)
-	Unit(ctx context.Context, ask wire.UnitAsk) (string, error)
-	FileNote(ctx context.Context, note []byte) (string, error)
+	Status(ctx context.Context, nonce record.ID, chains ...record.Digest) (string, error)
+	StatusAndMembers(ctx context.Context, nonce record.ID, chains ...record.Digest) (string, [][]string, error)
+	Units(ctx context.Context, asks ...wire.UnitAsk) (statement string, refused []error, err error)
+	FileNotes(ctx context.Context, notes ...[]byte) (receipts []string, refused []error, err error)
 	FileRefusal(ctx context.Context, statement string) error
 	People(ctx context.Context) (wire.People, error)
 }

@@ -14,7 +14,6 @@ import (
 	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/record"
 	"arca.example/arca/shared/seal"
-	"arca.example/arca/shared/wire"
 )
 
 // sealAll seals items and demands that every one is safe.
@@ -325,6 +324,10 @@ type lyingCourt struct {
 	members []string
 }
 
-func (l *lyingCourt) Order(ctx context.Context, chain record.Digest) (wire.Order, error) {
-	return wire.Order{Chain: chain.String(), Members: l.members}, nil
+func (l *lyingCourt) StatusAndMembers(ctx context.Context, nonce record.ID, chains ...record.Digest) (string, [][]string, error) {
+	raw, members, err := l.fakeKeyholder.StatusAndMembers(ctx, nonce, chains...)
+	for i := range members {
+		members[i] = l.members
+	}
+	return raw, members, err
 }

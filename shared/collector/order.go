@@ -44,24 +44,56 @@ type orderCache struct {
 	units  map[seal.Unit]*unitKeys
 }
 
+// order gives one chain as both keyholders hold it, or why nothing is sealed under it.
 func (c *Collector) order(ctx context.Context, chain record.Digest) (*order, error) {
+	list, errs := c.ordersOf(ctx, chain)
+	return list[0], errs[0]
+}
+
+// ordersOf is order for many, asked in few calls. It remembers what is fresh.
+func (c *Collector) ordersOf(ctx context.Context, chains ...record.Digest) ([]*order, []error) {
+	list, errs := make([]*order, len(chains)), make([]error, len(chains))
+	var ask []record.Digest
 	c.orders.mu.Lock()
-	known := c.orders.orders[chain]
+	for i, chain := range chains {
+		if known := c.orders.orders[chain]; known != nil && known.fresh(c.cfg.Now()) {
+			list[i] = known
+		} else {
+			ask = append(ask, chain)
+		}
+	}
 	c.orders.mu.Unlock()
-	if known != nil && known.fresh(c.cfg.Now()) {
-		return known, nil
+	slices.SortFunc(ask, compareDigests)
+	answers := map[record.Digest]answer{}
+	for some := range slices.Chunk(slices.Compact(ask), record.MaxChains) {
+		c.askOrders(ctx, some, answers)
 	}
-	o, err := c.askOrder(ctx, chain)
-	if err != nil {
-		return nil, err
+	for i, chain := range chains {
+		if list[i] == nil {
+			list[i], errs[i] = answers[chain].order, answers[chain].err
+		}
 	}
-	c.orders.mu.Lock()
-	defer c.orders.mu.Unlock()
-	if c.orders.orders == nil || len(c.orders.orders) > 4096 {
-		c.orders.orders = map[record.Digest]*order{}
+	c.orders.remember(answers)
+	return list, errs
+}
+
+// answer is an order, or why it is none.
+type answer struct {
+	*order
+	err error
+}
+
+func (o *orderCache) remember(answers map[record.Digest]answer) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.orders == nil || len(o.orders) > 4096 {
+		o.orders = map[record.Digest]*order{}
 	}
-	c.orders.orders[chain] = o
-	return o, nil
+	for chain, a := range answers {
+		if a.err == nil {
+			o.orders[chain] = a.order
+		}
+	}
 }
 
 func (o *order) fresh(now time.Time) bool {
@@ -69,33 +101,51 @@ func (o *order) fresh(now time.Time) bool {
 	return age >= 0 && age < statusFor
 }
 
-// askOrder demands both keyholders' status over fresh nonces, equal and in force, and reads the chain whose head and stops
-// they name. Errors: problem.Denied and problem.NotFound when nothing may be sealed under it, problem.Conflict
-// when the keyholders differ.
-func (c *Collector) askOrder(ctx context.Context, chain record.Digest) (*order, error) {
+// askOrders demands both keyholders' status over fresh nonces, equal and in force, and reads the chains whose head and stops
+// they name. Errors: problem.Denied and problem.NotFound when nothing may be sealed under a chain, problem.Conflict
+// when the keyholders differ. When a keyholder cannot answer for all of them together, each is asked for alone: what is wrong with one
+// must not stop the others.
+func (c *Collector) askOrders(ctx context.Context, chains []record.Digest, answers map[record.Digest]answer) {
 	at := c.cfg.Now() // before the question: the answer is at least as new
-	court, err := c.status(ctx, seal.Court, chain)
-	if err != nil {
-		return nil, err
+	court, members, err := c.status(ctx, seal.Court, chains)
+	var custodian record.Status
+	if err == nil {
+		custodian, _, err = c.status(ctx, seal.Custodian, chains)
 	}
-	custodian, err := c.status(ctx, seal.Custodian, chain)
-	if err != nil {
-		return nil, err
+	if err != nil && len(chains) > 1 && problem.KindOf(err) != problem.Unavailable {
+		for _, chain := range chains {
+			c.askOrders(ctx, []record.Digest{chain}, answers)
+		}
+		return
 	}
-	if court.State != law.InForce || custodian.State != law.InForce {
-		return nil, notInForce(court.State, custodian.State)
+	for i, chain := range chains {
+		one := answer{err: err}
+		if err == nil {
+			one.order, one.err = c.agreed(ctx, chain, i, court, custodian, members[i], at)
+		}
+		answers[chain] = one
 	}
-	if !court.Agrees(custodian) {
+}
+
+// agreed makes an order of what both keyholders say of chain number i of their statuses.
+func (c *Collector) agreed(ctx context.Context, chain record.Digest, i int, court, custodian record.Status, members []string, at time.Time) (*order, error) {
+	if court.Chains[i].State != law.InForce || custodian.Chains[i].State != law.InForce {
+		return nil, notInForce(court.Chains[i].State, custodian.Chains[i].State)
+	}
+	if !court.Agrees(custodian, i) {
 		return nil, problem.New(problem.Conflict, "court and custodian hold different states of this order, of its people or of what was destroyed; nothing is sealed under it until both have admitted the same")
 	}
-	if err := c.call("order"); err != nil {
-		return nil, err
+	if len(members) == 0 { // too large to come with others
+		if err := c.call("order"); err != nil {
+			return nil, err
+		}
+		shown, err := c.cfg.Court.Order(ctx, chain)
+		if err != nil {
+			return nil, err
+		}
+		members = shown.Members
 	}
-	shown, err := c.cfg.Court.Order(ctx, chain)
-	if err != nil {
-		return nil, err
-	}
-	state, err := c.readChain(chain, court, shown.Members)
+	state, err := c.readChain(chain, court.Chains[i], members)
 	if err != nil {
 		return nil, err
 	}
@@ -116,34 +166,38 @@ func notInForce(court, custodian string) error {
 	return problem.New(problem.Denied, "the order is not in force at both keyholders; nothing is sealed under it until both have admitted it")
 }
 
-// status asks one keyholder and checks its answer.
-func (c *Collector) status(ctx context.Context, role seal.Role, chain record.Digest) (record.Status, error) {
+// status asks one keyholder and checks its answer. The court shows the chains' members too.
+func (c *Collector) status(ctx context.Context, role seal.Role, chains []record.Digest) (s record.Status, members [][]string, err error) {
 	var nonce record.ID
 	rand.Read(nonce[:]) // never fails (crypto/rand)
 	if err := c.call("status"); err != nil {
-		return record.Status{}, err
+		return s, nil, err
 	}
-	raw, err := c.keyholder(role).Status(ctx, chain, nonce)
+	var raw string
+	if role == seal.Court {
+		raw, members, err = c.cfg.Court.StatusAndMembers(ctx, nonce, chains...)
+	} else {
+		raw, err = c.cfg.Custodian.Status(ctx, nonce, chains...)
+	}
 	if err != nil {
-		return record.Status{}, err
+		return s, nil, err
 	}
-	var s record.Status
 	if _, err := record.Open(raw, record.TypeStatus, c.trust.Party(string(role)).Online, &s); err != nil {
-		return s, err
+		return s, nil, err
 	}
-	if s.Nonce != nonce || s.Chain != chain || s.Party != string(role) || s.Audience != c.cfg.Fingerprint {
-		return s, problem.New(problem.Denied, "the %s keyholder answered with the status of another question; ask again", string(role))
+	if !s.Answers(string(role), c.cfg.Fingerprint, nonce, chains...) || role == seal.Court && len(members) != len(chains) {
+		return s, nil, problem.New(problem.Denied, "the %s keyholder answered with the status of another question; ask again", string(role))
 	}
 	if d := c.cfg.Now().Sub(s.Issued); d > maxSkew || d < -maxSkew {
-		return s, problem.New(problem.Unavailable, "the %s keyholder's clock and this machine's differ by more than five minutes; set the clock that is wrong", string(role))
+		return s, nil, problem.New(problem.Unavailable, "the %s keyholder's clock and this machine's differ by more than five minutes; set the clock that is wrong", string(role))
 	}
-	return s, nil
+	return s, members, nil
 }
 
 // readChain works out the chain's state from its members as the court shows them. Every member on the way to the head is
 // bound by the head's hash through its predecessors, and every revocation, suspension and resumption by the digest
 // of stops: both keyholders signed these, after each had verified the judges' signatures.
-func (c *Collector) readChain(chain record.Digest, status record.Status, raws []string) (law.State, error) {
+func (c *Collector) readChain(chain record.Digest, status record.ChainStatus, raws []string) (law.State, error) {
 	var members []law.Member
 	for _, raw := range raws {
 		st, err := record.Peek(raw)
@@ -176,7 +230,7 @@ func (c *Collector) readChain(chain record.Digest, status record.Status, raws []
 
 // setDigest hashes a set independently of its order, as a Status does.
 func setDigest(set []record.Digest) record.Digest {
-	sorted := slices.SortedFunc(slices.Values(set), func(a, b record.Digest) int { return slices.Compare(a[:], b[:]) })
+	sorted := slices.SortedFunc(slices.Values(set), compareDigests)
 	h := sha256.New()
 	for _, d := range slices.Compact(sorted) {
 		h.Write(d[:])
@@ -184,47 +238,85 @@ func setDigest(set []record.Digest) record.Digest {
 	return record.Digest(h.Sum(nil))
 }
 
-// unit gets a unit's public keys from both keyholders and checks them.
-func (c *Collector) unit(ctx context.Context, u seal.Unit) (*unitKeys, error) {
+func compareDigests(a, b record.Digest) int { return slices.Compare(a[:], b[:]) }
+
+// unitsOf gets units' public keys from both keyholders and checks them: of each the keys, or why there are none.
+func (c *Collector) unitsOf(ctx context.Context, units ...seal.Unit) ([]*unitKeys, []error) {
+	list, errs := make([]*unitKeys, len(units)), make([]error, len(units))
+	var ask []int
 	c.orders.mu.Lock()
-	known := c.orders.units[u]
-	c.orders.mu.Unlock()
-	if known != nil {
-		return known, nil
+	for i, u := range units {
+		if list[i] = c.orders.units[u]; list[i] == nil {
+			ask = append(ask, i)
+		}
 	}
-	keys, err := c.askUnit(ctx, u)
-	if err != nil {
-		return nil, err
+	c.orders.mu.Unlock()
+	for some := range slices.Chunk(ask, record.MaxUnitKeys) {
+		c.askUnits(ctx, units, some, list, errs)
 	}
 	c.orders.mu.Lock()
 	defer c.orders.mu.Unlock()
 	if c.orders.units == nil || len(c.orders.units) > 4096 {
 		c.orders.units = map[seal.Unit]*unitKeys{}
 	}
-	c.orders.units[u] = keys
-	return keys, nil
-}
-
-// askUnit asks both keyholders in turn until both name one find key: the custodian does so once it has opened and kept
-// the find secret that the court sealed to it. Before that, what is sealed could not be found through one of them.
-func (c *Collector) askUnit(ctx context.Context, u seal.Unit) (*unitKeys, error) {
-	for try := range unitTries {
-		court, err := c.unitKey(ctx, seal.Court, u)
-		if err != nil {
-			return nil, err
-		}
-		custodian, err := c.unitKey(ctx, seal.Custodian, u)
-		if err != nil {
-			return nil, err
-		}
-		if len(court.SealedFind) > 0 && len(court.FindKey) > 0 && bytes.Equal(court.FindKey, custodian.FindKey) {
-			return parseKeys(u, court, custodian)
-		}
-		if err := pause(ctx, time.Duration(try*try)*50*time.Millisecond); err != nil {
-			return nil, err
+	for _, i := range ask {
+		if list[i] != nil {
+			c.orders.units[units[i]] = list[i]
 		}
 	}
-	return nil, problem.New(problem.Unavailable, "court and custodian have not exchanged the week's find key yet; they do so by themselves, try again in a minute")
+	return list, errs
+}
+
+// askUnits asks both keyholders in turn until both name one find key for each unit: the custodian does so once it has opened and kept
+// the find secret that the court sealed to it. Before that, what is sealed could not be found through one of them.
+// ask are the places in units that are asked for, list and errs get the outcome there.
+func (c *Collector) askUnits(ctx context.Context, units []seal.Unit, ask []int, list []*unitKeys, errs []error) {
+	for try := range unitTries {
+		court, err := c.unitKeys(ctx, seal.Court, units, ask, errs)
+		var custodian map[seal.Unit]record.UnitKey
+		if err == nil {
+			custodian, err = c.unitKeys(ctx, seal.Custodian, units, ask, errs)
+		}
+		if err != nil {
+			c.askAlone(ctx, units, ask, list, errs, err)
+			return
+		}
+		ask = slices.DeleteFunc(slices.Clone(ask), func(i int) bool {
+			ours, theirs := court[units[i]], custodian[units[i]]
+			if errs[i] == nil && len(ours.SealedFind) > 0 && len(ours.FindKey) > 0 && bytes.Equal(ours.FindKey, theirs.FindKey) {
+				list[i], errs[i] = parseKeys(units[i], ours, theirs)
+				return true
+			}
+			return errs[i] != nil
+		})
+		if len(ask) == 0 {
+			return
+		}
+		if err := pause(ctx, time.Duration(try*try)*50*time.Millisecond); err != nil {
+			fail(errs, ask, err)
+			return
+		}
+	}
+	fail(errs, ask, problem.New(problem.Unavailable, "court and custodian have not exchanged the week's find key yet; they do so by themselves, try again in a minute"))
+}
+
+// askAlone asks again for each unit by itself when a keyholder has refused or failed to answer for all: what is wrong with one must not
+// stop the others.
+func (c *Collector) askAlone(ctx context.Context, units []seal.Unit, ask []int, list []*unitKeys, errs []error, err error) {
+	if len(ask) == 1 || problem.KindOf(err) == problem.Unavailable {
+		fail(errs, ask, err)
+		return
+	}
+	for _, i := range ask {
+		errs[i] = nil
+		c.askUnits(ctx, units, []int{i}, list, errs)
+	}
+}
+
+func fail(errs []error, places []int, err error) {
+	for _, i := range places {
+		errs[i] = err
+	}
 }
 
 func parseKeys(u seal.Unit, court, custodian record.UnitKey) (keys *unitKeys, err error) {
@@ -239,24 +331,36 @@ func parseKeys(u seal.Unit, court, custodian record.UnitKey) (keys *unitKeys, er
 	return keys, err
 }
 
-func (c *Collector) unitKey(ctx context.Context, role seal.Role, u seal.Unit) (record.UnitKey, error) {
+// unitKeys asks one keyholder for the units at the places and checks that it answers for just these. errs gets what it refused.
+func (c *Collector) unitKeys(ctx context.Context, role seal.Role, units []seal.Unit, ask []int, errs []error) (map[seal.Unit]record.UnitKey, error) {
 	if err := c.call("unit"); err != nil {
-		return record.UnitKey{}, err
+		return nil, err
 	}
-	raw, err := c.keyholder(role).Unit(ctx, wire.UnitAsk{
-		Chain: record.Digest(u.Order).String(), Classification: u.Classification, Compartment: u.Compartment, Week: u.Week})
+	var asks []wire.UnitAsk
+	for _, i := range ask {
+		u := units[i]
+		asks = append(asks, wire.UnitAsk{Chain: record.Digest(u.Order).String(), Classification: u.Classification, Compartment: u.Compartment, Week: u.Week})
+	}
+	raw, refused, err := c.keyholder(role).Units(ctx, asks...)
 	if err != nil {
-		return record.UnitKey{}, err
+		return nil, err
 	}
-	var k record.UnitKey
-	if _, err := record.Open(raw, record.TypeUnitKey, c.trust.Party(string(role)).Online, &k); err != nil {
-		return k, err
+	keys, err := record.OpenUnitKeys(raw, c.trust, c.cfg.Fingerprint, string(role))
+	if err != nil {
+		return nil, err
 	}
-	asked := k.Chain == record.Digest(u.Order) && k.Week == u.Week && k.Compartment == u.Compartment && k.Classification == u.Classification
-	if !asked || k.Party != string(role) || k.Audience != c.cfg.Fingerprint {
-		return k, problem.New(problem.Denied, "the %s keyholder answered with the key of another unit; ask again", string(role))
+	answers := map[seal.Unit]record.UnitKey{}
+	for _, k := range keys {
+		answers[seal.Unit{Order: k.Chain, Week: k.Week, Compartment: k.Compartment, Classification: k.Classification}] = k
 	}
-	return k, nil
+	for n, i := range ask {
+		if refused[n] != nil {
+			errs[i] = refused[n]
+		} else if _, ok := answers[units[i]]; !ok {
+			return nil, problem.New(problem.Denied, "the %s keyholder answered with the key of another unit; ask again", string(role))
+		}
+	}
+	return answers, nil
 }
 
 // pause waits, or gives up with ctx.

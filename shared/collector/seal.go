@@ -52,7 +52,6 @@ type group struct {
 	compartment string
 	week        string
 	jobs        []*job
-	ready       chan struct{} // closed when order and keys are there, or err
 	order       *order
 	keys        *unitKeys
 	err         error
@@ -114,7 +113,7 @@ func (s *session) sort(items []Item) []*group {
 		k := key{item.Chain, item.Compartment, seal.WeekOf(item.Description.Start)}
 		g := known[k]
 		if g == nil {
-			g = &group{chain: k.chain, compartment: k.compartment, week: k.week, ready: make(chan struct{})}
+			g = &group{chain: k.chain, compartment: k.compartment, week: k.week}
 			known[k] = g
 			groups = append(groups, g)
 		}
@@ -142,39 +141,48 @@ func (s *session) settle(err error) {
 	}
 }
 
-// askAhead is how many units' orders and keys are asked for while earlier ones are sealed.
-const askAhead = 8
+// askAhead is how many units' orders and keys are asked for together, while those before them are sealed.
+const askAhead = 2 * record.MaxUnitKeys
 
-// prepare asks for orders and keys, a few units ahead, and gives the groups in order.
+// prepare asks for orders and keys, some units ahead, and gives the groups in order.
 func (c *Collector) prepare(ctx context.Context, groups []*group) <-chan *group {
 	out := make(chan *group, askAhead)
 	go func() {
 		defer close(out)
-		for _, g := range groups {
-			go func() {
-				defer close(g.ready)
-				g.err = c.prepareOne(ctx, g)
-			}()
-			select {
-			case out <- g:
-			case <-ctx.Done():
-				return
+		for some := range slices.Chunk(groups, askAhead) {
+			c.prepareSome(ctx, some)
+			for _, g := range some {
+				select {
+				case out <- g:
+				case <-ctx.Done():
+					return
+				}
 			}
 		}
 	}()
 	return out
 }
 
-func (c *Collector) prepareOne(ctx context.Context, g *group) (err error) {
-	if g.order, err = c.order(ctx, g.chain); err != nil {
-		return err
+func (c *Collector) prepareSome(ctx context.Context, groups []*group) {
+	var chains []record.Digest
+	for _, g := range groups {
+		chains = append(chains, g.chain)
 	}
-	// Covered items only are worth a unit: a keyholder refuses weeks outside the window with the same words as we do.
-	if !slices.ContainsFunc(g.jobs, func(j *job) bool { return g.order.admits(&j.Description) == nil }) {
-		return nil
+	orders, errs := c.ordersOf(ctx, chains...)
+	var worth []*group
+	var units []seal.Unit
+	for i, g := range groups {
+		g.order, g.err = orders[i], errs[i]
+		// Covered items only are worth a unit: a keyholder refuses weeks outside the window with the same words as we do.
+		if g.err == nil && slices.ContainsFunc(g.jobs, func(j *job) bool { return g.order.admits(&j.Description) == nil }) {
+			worth = append(worth, g)
+			units = append(units, seal.Unit{Order: g.chain, Week: g.week, Compartment: g.compartment, Classification: g.order.Classification})
+		}
 	}
-	g.keys, err = c.unit(ctx, seal.Unit{Order: g.chain, Week: g.week, Compartment: g.compartment, Classification: g.order.Classification})
-	return err
+	keys, errs := c.unitsOf(ctx, units...)
+	for i, g := range worth {
+		g.keys, g.err = keys[i], errs[i]
+	}
 }
 
 // admits finds the order's identifier that a description is about, and refuses what the order does not cover.
@@ -219,7 +227,6 @@ func checkDescription(d *record.Description) error {
 func (f *filler) run(groups <-chan *group) error {
 	var stop error
 	for g := range groups {
-		<-g.ready
 		for _, j := range g.jobs {
 			if stop != nil {
 				f.results[j.index].Err = stop

@@ -16,11 +16,11 @@ import (
 	"arca.example/arca/shared/record"
 	"arca.example/arca/shared/seal"
 	"arca.example/arca/shared/store"
+	"arca.example/arca/shared/wire"
 )
 
 const (
 	uploadsAtOnce = 4                // packs on their way to the object store at a time
-	notesAtOnce   = 32               // notes of one pack on their way to one keyholder
 	proofWait     = 20 * time.Second // how long Flush waits for the log
 )
 
@@ -267,59 +267,112 @@ func (c *Collector) noteEntry(ctx context.Context, role seal.Role, e *entry, blo
 	return errors.Join(first, err)
 }
 
-// noteBatches files the notes of a pack's batches that have no receipt yet: those of one unit in their order, those of
-// different units side by side, because their order means nothing to a keyholder.
-func (c *Collector) noteBatches(ctx context.Context, role seal.Role, e *entry, side sidecar, filed []string, blocked map[seal.Unit]bool) error {
-	ofUnit := map[seal.Unit][]int{}
+// noteBatches files the notes of a pack's batches that have no receipt yet, in their order and several to a call. Where one is refused, the
+// unit's later ones wait: their order means something to a keyholder, that of different units does not.
+func (c *Collector) noteBatches(ctx context.Context, role seal.Role, e *entry, side sidecar, filed []string, blocked map[seal.Unit]bool) (first error) {
+	var some []pendingNote
+	size := 0
+	file := func() error {
+		err := c.fileNotes(ctx, role, some, filed, blocked)
+		some, size = nil, 0
+		return err
+	}
 	for i, u := range e.units {
-		if filed[i] == "" && !blocked[u] {
-			ofUnit[u] = append(ofUnit[u], i)
+		if filed[i] != "" || blocked[u] {
+			continue
+		}
+		note, err := side.Batches[i].note(role)
+		if err != nil {
+			return err
+		}
+		p := pendingNote{place: i, note: note, raw: note.Bytes(), before: side.Batches[i].Before}
+		if len(some) == wire.MaxNotes || size+len(p.raw)+4 > wire.MaxNotesBytes {
+			if err := file(); first == nil {
+				first = err
+			}
+		}
+		some, size = append(some, p), size+len(p.raw)+4
+	}
+	if len(some) > 0 {
+		if err := file(); first == nil {
+			first = err
 		}
 	}
-	var mu sync.Mutex // guards blocked; every goroutine has its own places in filed
-	var group errgroup.Group
-	group.SetLimit(notesAtOnce)
-	for u, batches := range ofUnit {
-		group.Go(func() error {
-			for _, i := range batches {
-				receipt, err := c.fileNote(ctx, role, side.Batches[i])
-				if err != nil {
-					mu.Lock()
-					defer mu.Unlock()
-					blocked[u] = true
-					return err
-				}
-				filed[i] = receipt
-			}
-			return nil
-		})
-	}
-	return group.Wait()
+	return first
 }
 
-// fileNote files one note and verifies the receipt.
-func (c *Collector) fileNote(ctx context.Context, role seal.Role, line batchLine) (string, error) {
-	note, err := line.note(role)
-	if err != nil {
-		return "", err
+// pendingNote is a note on its way to a keyholder.
+type pendingNote struct {
+	place  int // of its batch in the pack
+	note   *seal.Note
+	raw    []byte
+	before uint64 // the pack in which the batch before it lies
+}
+
+// fileNotes files notes in one call and verifies the receipts. What was not filed with the others is filed alone, after what it
+// follows; the error is the first of what could not be.
+func (c *Collector) fileNotes(ctx context.Context, role seal.Role, list []pendingNote, filed []string, blocked map[seal.Unit]bool) (first error) {
+	receipts, refused, err := c.callNotes(ctx, role, list)
+	if problem.KindOf(err) == problem.Unavailable && err != nil {
+		return err // nothing is gained by asking again now
 	}
-	if err := c.call("note"); err != nil {
-		return "", err
-	}
-	raw, err := c.keyholder(role).FileNote(ctx, note.Bytes())
-	if problem.KindOf(err) == problem.Conflict && note.Statement.Number > 1 {
-		if again := c.refile(ctx, role, line.Before, note.Statement); again != nil {
-			return "", again
+	for n, p := range list {
+		unit := p.note.Statement.Unit
+		if blocked[unit] {
+			continue
 		}
-		raw, err = c.keyholder(role).FileNote(ctx, note.Bytes())
+		var receipt string
+		err := err
+		if err == nil {
+			receipt, err = receipts[n], refused[n]
+		}
+		if err != nil {
+			receipt, err = c.fileAlone(ctx, role, p, err, len(list) > 1)
+		}
+		if err == nil {
+			_, err = bundle.OpenNoteReceipt(c.trust, c.cfg.Fingerprint, role, p.note.Statement, receipt)
+		}
+		if err == nil {
+			filed[p.place] = receipt
+			continue
+		}
+		blocked[unit] = true
+		if first == nil {
+			first = err
+		}
 	}
+	return first
+}
+
+func (c *Collector) callNotes(ctx context.Context, role seal.Role, list []pendingNote) (receipts []string, refused []error, err error) {
+	if err := c.call("note"); err != nil {
+		return nil, nil, err
+	}
+	var raws [][]byte
+	for _, p := range list {
+		raws = append(raws, p.raw)
+	}
+	return c.keyholder(role).FileNotes(ctx, raws...)
+}
+
+// fileAlone files a note that was refused, or was in a call that failed as a whole. A keyholder that misses what is before it gets that first.
+func (c *Collector) fileAlone(ctx context.Context, role seal.Role, p pendingNote, why error, others bool) (string, error) {
+	if problem.KindOf(why) == problem.Conflict && p.note.Statement.Number > 1 {
+		if err := c.refile(ctx, role, p.before, p.note.Statement); err != nil {
+			return "", err
+		}
+	} else if !others {
+		return "", why
+	}
+	return c.fileNote(ctx, role, p.note)
+}
+
+func (c *Collector) fileNote(ctx context.Context, role seal.Role, note *seal.Note) (string, error) {
+	receipts, refused, err := c.callNotes(ctx, role, []pendingNote{{raw: note.Bytes()}})
 	if err != nil {
 		return "", err
 	}
-	if _, err := bundle.OpenNoteReceipt(c.trust, c.cfg.Fingerprint, role, note.Statement, raw); err != nil {
-		return "", err
-	}
-	return raw, nil
+	return receipts[0], refused[0]
 }
 
 // refile files again the notes before a batch, at a keyholder that misses them because it was restored from an older
@@ -331,7 +384,7 @@ func (c *Collector) refile(ctx context.Context, role seal.Role, pack uint64, aft
 		if err != nil {
 			return err
 		}
-		_, err = c.keyholder(role).FileNote(ctx, note.Bytes())
+		_, err = c.fileNote(ctx, role, note)
 		if err == nil {
 			break
 		}
@@ -342,7 +395,7 @@ func (c *Collector) refile(ctx context.Context, role seal.Role, pack uint64, aft
 		pack, after = before, note.Statement
 	}
 	for _, note := range slices.Backward(missing) {
-		if _, err := c.keyholder(role).FileNote(ctx, note.Bytes()); err != nil {
+		if _, err := c.fileNote(ctx, role, note); err != nil {
 			return err
 		}
 	}

@@ -129,6 +129,8 @@ type fakeKeyholder struct {
 	fail   func(call string) error // nil: nothing fails
 	skew   time.Duration
 	filed  int
+	asked  int                  // calls for status, units and notes
+	says   func(*record.Status) // alters what a status says before it is signed
 
 	refusals map[record.Digest]bool // statements, by hash
 }
@@ -163,18 +165,33 @@ func (k *fakeKeyholder) Order(ctx context.Context, chain record.Digest) (wire.Or
 	return wire.Order{Chain: chain.String(), Members: k.chains[chain]}, k.failing("order")
 }
 
-func (k *fakeKeyholder) Status(ctx context.Context, chain record.Digest, nonce record.ID) (string, error) {
+func (k *fakeKeyholder) Status(ctx context.Context, nonce record.ID, chains ...record.Digest) (string, error) {
+	raw, _, err := k.StatusAndMembers(ctx, nonce, chains...)
+	return raw, err
+}
+
+func (k *fakeKeyholder) StatusAndMembers(ctx context.Context, nonce record.ID, chains ...record.Digest) (string, [][]string, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.asked++
 	if err := k.failing("status"); err != nil {
-		return "", err
+		return "", nil, err
 	}
-	s := record.Status{Audience: k.w.hash, Chain: chain, Issued: k.now(), Nonce: nonce, Party: string(k.role), State: "unknown"}
-	if len(k.chains[chain]) > 0 {
-		state := k.state(chain)
-		s.Capture, s.AccessEnd, s.Head, s.Stops, s.State = state.Capture, state.AccessEnd, state.Head, setDigest(state.Stops), state.Word(k.now())
+	s := record.Status{Audience: k.w.hash, Issued: k.now(), Nonce: nonce, Party: string(k.role)}
+	var members [][]string
+	for _, chain := range chains {
+		one := record.ChainStatus{Chain: chain, State: "unknown"}
+		if len(k.chains[chain]) > 0 {
+			state := k.state(chain)
+			one.Capture, one.AccessEnd, one.Head, one.Stops, one.State = state.Capture, state.AccessEnd, state.Head, setDigest(state.Stops), state.Word(k.now())
+		}
+		s.Chains, members = append(s.Chains, one), append(members, k.chains[chain])
 	}
-	return record.Sign(k.signer(), record.TypeStatus, k.now(), s)
+	if k.says != nil {
+		k.says(&s)
+	}
+	raw, err := record.Sign(k.signer(), record.TypeStatus, k.now(), s)
+	return raw, members, err
 }
 
 func unitSeed(role seal.Role, u seal.Unit) seal.Seed {
@@ -183,26 +200,36 @@ func unitSeed(role seal.Role, u seal.Unit) seal.Seed {
 func findSeed(u seal.Unit) seal.Seed            { return seedOf("find", string(u.Bytes())) }
 func privateKey(seed seal.Seed) hpke.PrivateKey { return must(seal.NewUnitKey(seed)) }
 
-func (k *fakeKeyholder) Unit(ctx context.Context, ask wire.UnitAsk) (string, error) {
+func (k *fakeKeyholder) Units(ctx context.Context, asks ...wire.UnitAsk) (string, []error, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.asked++
 	if err := k.failing("unit"); err != nil {
-		return "", err
+		return "", nil, err
 	}
+	list, refused := record.UnitKeys{Audience: k.w.hash, Issued: k.now(), Party: string(k.role)}, make([]error, len(asks))
+	for i, ask := range asks {
+		if refused[i] = k.failing("unit " + ask.Chain); refused[i] == nil {
+			list.Keys = append(list.Keys, k.unitKey(ask))
+		}
+	}
+	raw, err := record.Sign(k.signer(), record.TypeUnitKeys, k.now(), list)
+	return raw, refused, err
+}
+
+func (k *fakeKeyholder) unitKey(ask wire.UnitAsk) record.UnitKey {
 	chain := must(record.ParseDigest(ask.Chain))
 	u := seal.Unit{Order: chain, Week: ask.Week, Compartment: ask.Compartment, Classification: ask.Classification}
-	out := record.UnitKey{Audience: k.w.hash, Chain: chain, Classification: u.Classification, Compartment: u.Compartment, Issued: k.now(),
-		Key: privateKey(unitSeed(k.role, u)).PublicKey().Bytes(), Party: string(k.role), Week: u.Week}
+	out := record.UnitKey{Chain: chain, Classification: u.Classification, Compartment: u.Compartment,
+		Key: privateKey(unitSeed(k.role, u)).PublicKey().Bytes(), Week: u.Week}
 	if k.role == seal.Court || k.units[u] {
 		out.FindKey = privateKey(findSeed(u)).PublicKey().Bytes()
 	}
-	if k.role == seal.Court {
-		if k.units[u] { // like the real one: complete only when asked again
-			out.SealedFind = must(seal.HandFind(privateKey(unitSeed(seal.Custodian, u)).PublicKey(), u, findSeed(u)))
-		}
+	if k.role == seal.Court && k.units[u] { // like the real one: complete only when asked again
+		out.SealedFind = must(seal.HandFind(privateKey(unitSeed(seal.Custodian, u)).PublicKey(), u, findSeed(u)))
 	}
 	k.units[u] = true
-	return record.Sign(k.signer(), record.TypeUnitKey, k.now(), out)
+	return out
 }
 
 func (k *fakeKeyholder) FileRefusal(ctx context.Context, statement string) error {
@@ -218,12 +245,24 @@ func (k *fakeKeyholder) FileRefusal(ctx context.Context, statement string) error
 	return nil
 }
 
-func (k *fakeKeyholder) FileNote(ctx context.Context, raw []byte) (string, error) {
+func (k *fakeKeyholder) FileNotes(ctx context.Context, raws ...[]byte) ([]string, []error, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.asked++
 	if err := k.failing("note"); err != nil {
-		return "", err
+		return nil, nil, err
 	}
+	receipts, refused := make([]string, len(raws)), make([]error, len(raws))
+	for i, raw := range raws {
+		receipts[i], refused[i] = k.fileNote(raw)
+	}
+	if err := k.failing("note landed"); err != nil {
+		return nil, nil, err
+	}
+	return receipts, refused, nil
+}
+
+func (k *fakeKeyholder) fileNote(raw []byte) (string, error) {
 	n, err := seal.ParseNote(raw)
 	if err != nil {
 		return "", err
@@ -236,6 +275,9 @@ func (k *fakeKeyholder) FileNote(ctx context.Context, raw []byte) (string, error
 		panic(fmt.Sprint("a note that does not verify: ", err))
 	}
 	st := n.Statement
+	if err := k.failing("note of " + record.Digest(st.Unit.Order).String()); err != nil {
+		return "", err
+	}
 	secret := must(seal.OpenBatch(k.role, privateKey(unitSeed(k.role, st.Unit)), st.Batch, st.Unit, n.Sealed))
 	if err := n.CheckSecret(secret); err != nil {
 		panic(err)
@@ -252,9 +294,6 @@ func (k *fakeKeyholder) FileNote(ctx context.Context, raw []byte) (string, error
 		}
 		k.last[author], k.notes[st.Batch] = st, bytes.Clone(raw)
 		k.filed++
-	}
-	if err := k.failing("note landed"); err != nil {
-		return "", err
 	}
 	return record.Sign(k.signer(), record.TypeReceipt, k.now(), record.Receipt{Audience: k.w.hash, Batch: record.ID(st.Batch), Issued: k.now(), Party: string(k.role), Statement: record.Digest(st.Hash())})
 }

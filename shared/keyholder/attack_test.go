@@ -328,9 +328,9 @@ func TestARowTakenAwayAndPutBackLosesNoKey(t *testing.T) {
 		// Whatever the keyholder does now, with the row missing, is its own doing; most of it is refused.
 		if k := w.restarted(seal.Court); k != nil {
 			u := b.unit
-			_, _ = k.EnsureUnit(t.Context(), u)
+			_, _, _ = k.EnsureUnits(t.Context(), u)
 			u.Compartment = "privileged"
-			_, _ = k.EnsureUnit(t.Context(), u)
+			_, _, _ = k.EnsureUnits(t.Context(), u)
 		}
 		after := w.rows[seal.Court].Snapshot()
 		after[key] = row
@@ -340,7 +340,7 @@ func TestARowTakenAwayAndPutBackLosesNoKey(t *testing.T) {
 			t.Fatal("the keyholder does not start any more")
 		}
 		// Filing a note again opens it with the unit's key.
-		if _, err := k.FileNote(t.Context(), w.person(seal.Court, "collector"), b.note(t, seal.Court)); err != nil {
+		if _, _, err := k.FileNotes(t.Context(), w.person(seal.Court, "collector"), b.note(t, seal.Court)); err != nil {
 			t.Errorf("a row of version %d and %d bytes: %v", row.Version, len(row.Value), err)
 		}
 	}
@@ -550,7 +550,7 @@ func TestAFilledUnitDoesNotExhaustARelease(t *testing.T) {
 	const batches = 24
 	for previous, n := first.signed.Statement, 0; n < batches; n++ {
 		b := w.sealBatch(u, keysOf, previous, contents...)
-		_, err := w.keyholder[seal.Court].FileNote(t.Context(), w.person(seal.Court, "collector"), b.note(t, seal.Court))
+		_, _, err := w.keyholder[seal.Court].FileNotes(t.Context(), w.person(seal.Court, "collector"), b.note(t, seal.Court))
 		must(t, err)
 		previous = b.signed.Statement
 	}

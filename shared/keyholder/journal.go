@@ -3,6 +3,7 @@ package keyholder
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -77,29 +78,54 @@ func (k *Keyholder) act(ctx context.Context, of record.Digest, f func(*change) e
 // postAtOnce is how many events go to the log in one call.
 const postAtOnce = 100
 
-// post sends every event of a case that is not known to be in the log. Running it twice, or two of it at once, changes
+// place is an event's in its case.
+type place struct {
+	of     record.Digest
+	number int64
+}
+
+// post sends every event of the cases that is not known to be in the log. Running it twice, or two of it at once, changes
 // nothing: the log knows an entry by its value.
-func (k *Keyholder) post(ctx context.Context, of record.Digest) error {
-	var state journal
-	if _, err := k.read(ctx, journalName(of), &state); err != nil {
+func (k *Keyholder) post(ctx context.Context, cases ...record.Digest) error {
+	var names []string
+	for _, of := range cases {
+		names = append(names, journalName(of))
+	}
+	states, err := readFound[journal](ctx, k, names)
+	if err != nil {
 		return err
 	}
-	for from := max(state.Posted, k.postedUntil(of)) + 1; from <= state.Number; from += postAtOnce {
-		until := min(from+postAtOnce-1, state.Number)
-		entries, err := k.entries(ctx, of, from, until)
+	var owed []place
+	for i, of := range cases {
+		if slices.Contains(cases[:i], of) {
+			continue
+		}
+		state := states[names[i]]
+		for n := max(state.Posted, k.postedUntil(of)) + 1; n <= state.Number; n++ {
+			owed = append(owed, place{of, n})
+		}
+	}
+	for some := range slices.Chunk(owed, postAtOnce) {
+		entries, err := k.entries(ctx, some)
 		if err != nil {
 			return err
 		}
 		if err := k.log.Add(ctx, entries...); err != nil {
 			return problem.Wrap(problem.Unavailable, err, "the log cannot be reached, and nothing is answered without it; what you sent is kept, send it again")
 		}
-		k.setPosted(of, until)
+		for _, p := range some {
+			k.setPosted(p.of, p.number)
+		}
 	}
-	if state.Number-state.Posted < postAtOnce/2 {
-		return nil
+	for i, of := range cases {
+		// Processes that live for one act each would never write the mark along: then it is written for itself.
+		if state := states[names[i]]; state.Number-state.Posted >= postAtOnce/2 {
+			if err := k.markPosted(ctx, of, state.Number); err != nil {
+				return err
+			}
+		}
 	}
-	// Processes that live for one act each would never write the mark along: then it is written for itself.
-	return k.markPosted(ctx, of, state.Number)
+	return nil
 }
 
 // postedUntil is how many events of a case this process has seen the log accept.
@@ -115,10 +141,10 @@ func (k *Keyholder) setPosted(of record.Digest, until int64) {
 	k.posted[of] = max(k.posted[of], until)
 }
 
-func (k *Keyholder) entries(ctx context.Context, of record.Digest, from, until int64) ([]ledger.Entry, error) {
+func (k *Keyholder) entries(ctx context.Context, places []place) ([]ledger.Entry, error) {
 	var names []string
-	for n := from; n <= until; n++ {
-		names = append(names, eventName(of, n))
+	for _, p := range places {
+		names = append(names, eventName(p.of, p.number))
 	}
 	openings, err := readMany[opening](ctx, k, names)
 	if err != nil {

@@ -5,11 +5,14 @@ import (
 	"crypto/hpke"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 
 	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/record"
 	"arca.example/arca/shared/seal"
+	"arca.example/arca/shared/store"
+	"arca.example/arca/shared/wire"
 )
 
 // collectorRow is where a collector stands in a unit: the next batch must name this one.
@@ -26,29 +29,95 @@ func authorName(u seal.Unit, collector record.KeyID) string {
 	return "author/" + unitID(u).String() + "/" + collector.String()
 }
 
-// FileNote stores a collector's batch note and gives a signed receipt. A note is refused when its author is not an enrolled collector in
+// filing is a note on its way.
+type filing struct {
+	raw  []byte
+	note *seal.Note
+	hash record.Digest // of the signed statement
+	err  error         // why it was refused
+}
+
+// What one transaction holds: six writes to a note, and bytes of notes well under the limit of a commit.
+const (
+	notesAtOnce     = store.MaxRows / 6
+	noteBytesAtOnce = 2 << 20
+)
+
+// FileNotes stores a collector's batch notes and gives a signed receipt for each. A note is refused when its author is not an enrolled collector in
 // service, when its signature or members do not verify, when its half does not open with this keyholder's unit key, or when a
-// batch of the same collector and unit is missing before it. Filing the same note again gives a receipt again.
-func (k *Keyholder) FileNote(ctx context.Context, collector Person, raw []byte) (string, error) {
+// batch of the same collector and unit is missing before it. Filing the same note again gives a receipt again. Notes are filed in their order, those of one
+// transaction all or none; one that is refused has its reason in refused, nil for the others, and keeps none from being filed. When all are refused, the
+// error is the first reason.
+func (k *Keyholder) FileNotes(ctx context.Context, collector Person, raws ...[]byte) (receipts []string, refused []error, err error) {
+	if !collector.Enrolment.Of(record.Collector) {
+		return nil, nil, problem.New(problem.Denied, "only an enrolled collector files batch notes")
+	}
+	list, err := k.checkNotes(ctx, collector, raws)
+	if err != nil {
+		return nil, nil, err
+	}
+	for some := range transactions(list) {
+		if err := k.storeNotes(ctx, collector, some); err != nil {
+			return nil, nil, err
+		}
+	}
+	return k.receipts(ctx, list)
+}
+
+// transactions cuts what passed its checks into what one transaction holds.
+func transactions(list []*filing) iter.Seq[[]*filing] {
+	return func(yield func([]*filing) bool) {
+		var some []*filing
+		size := 0
+		for _, f := range list {
+			if f.err != nil {
+				continue
+			}
+			if len(some) == notesAtOnce || len(some) > 0 && size+len(f.raw) > noteBytesAtOnce {
+				if !yield(some) {
+					return
+				}
+				some, size = nil, 0
+			}
+			some, size = append(some, f), size+len(f.raw)
+		}
+		if len(some) > 0 {
+			yield(some)
+		}
+	}
+}
+
+// receipts signs for what is on file, after the log has it.
+func (k *Keyholder) receipts(ctx context.Context, list []*filing) (receipts []string, refused []error, err error) {
 	trust, err := k.Trust(ctx)
 	if err != nil {
-		return "", err
+		return nil, nil, err
 	}
-	note, err := k.checkNote(ctx, collector, raw)
-	if err != nil {
-		return "", err
+	receipts, refused = make([]string, len(list)), make([]error, len(list))
+	var cases []record.Digest
+	for i, f := range list {
+		if refused[i] = f.err; f.err == nil {
+			cases = append(cases, f.note.Statement.Unit.Order)
+		}
 	}
-	st := note.Statement
-	hash := record.Digest(st.Hash())
-	if err := k.storeNote(ctx, collector, note, raw, hash); err != nil {
-		return "", err
+	if len(cases) == 0 {
+		return nil, nil, refused[0]
 	}
-	if err := k.post(ctx, st.Unit.Order); err != nil {
-		return "", err
+	if err := k.post(ctx, cases...); err != nil {
+		return nil, nil, err
 	}
-	return record.Sign(k.signer, record.TypeReceipt, k.now(), record.Receipt{
-		Audience: trust.Hash, Batch: record.ID(st.Batch), Issued: k.now(), Party: string(k.cfg.Party), Statement: hash,
-	})
+	for i, f := range list {
+		if f.err != nil {
+			continue
+		}
+		receipts[i], err = record.Sign(k.signer, record.TypeReceipt, k.now(), record.Receipt{
+			Audience: trust.Hash, Batch: record.ID(f.note.Statement.Batch), Issued: k.now(), Party: string(k.cfg.Party), Statement: f.hash,
+		})
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	return receipts, refused, nil
 }
 
 // FileRefusal journals a collector's report that something outside the order was delivered and not sealed. Filing it again changes nothing.
@@ -85,10 +154,24 @@ func (k *Keyholder) FileRefusal(ctx context.Context, raw string) error {
 	})
 }
 
-func (k *Keyholder) checkNote(ctx context.Context, collector Person, raw []byte) (*seal.Note, error) {
-	if !collector.Enrolment.Of(record.Collector) {
-		return nil, problem.New(problem.Denied, "only an enrolled collector files batch notes")
+// checkNotes parses notes and verifies them, each for itself.
+func (k *Keyholder) checkNotes(ctx context.Context, collector Person, raws [][]byte) ([]*filing, error) {
+	if len(raws) == 0 || len(raws) > wire.MaxNotes {
+		return nil, problem.New(problem.Invalid, "one call files 1 to %d batch notes", wire.MaxNotes)
 	}
+	var list, passed []*filing
+	for _, raw := range raws {
+		f := &filing{raw: raw}
+		if f.note, f.err = k.checkNote(collector, raw); f.err == nil {
+			f.hash = record.Digest(f.note.Statement.Hash())
+			passed = append(passed, f)
+		}
+		list = append(list, f)
+	}
+	return list, k.openHere(ctx, passed)
+}
+
+func (k *Keyholder) checkNote(collector Person, raw []byte) (*seal.Note, error) {
 	note, err := seal.ParseNote(raw)
 	if err != nil {
 		return nil, problem.Wrap(problem.Invalid, err, "the batch note is malformed or was altered; send it again from the spool")
@@ -99,41 +182,57 @@ func (k *Keyholder) checkNote(ctx context.Context, collector Person, raw []byte)
 	if err := note.Verify(collector.Enrolment.Key.Ed25519()); err != nil {
 		return nil, problem.Wrap(problem.Denied, err, "the batch note was not signed by this collector, or was altered")
 	}
-	return note, k.opensHere(ctx, note)
+	return note, nil
 }
 
-// opensHere makes sure that what is promised to be openable is: with an unopenable half on file the recording would be
-// lost without anybody noticing until a judge asks for it.
-func (k *Keyholder) opensHere(ctx context.Context, note *seal.Note) error {
-	secret, err := k.batchSecret(ctx, note)
+// openHere makes sure that what is promised to be openable is: with an unopenable half on file the recording would be
+// lost without anybody noticing until a judge asks for it. Ring pages are opened once for all notes, and forgotten.
+func (k *Keyholder) openHere(ctx context.Context, list []*filing) error {
+	var names []string
+	for _, f := range list {
+		names = append(names, unitName(f.note.Statement.Unit))
+	}
+	units, err := readFound[unitRow](ctx, k, names)
+	if err != nil {
+		return err
+	}
+	var pages []int
+	for _, unit := range units {
+		pages = append(pages, unit.Page)
+	}
+	kept, err := k.pages(ctx, pages)
+	if err != nil {
+		return err
+	}
+	defer kept.forget()
+	for i, f := range list {
+		unit, ok := units[names[i]]
+		if !ok {
+			f.err = problem.New(problem.NotFound, "this keyholder has no keys for the unit of the batch; get the unit keys again and seal anew")
+			continue
+		}
+		if f.err = k.checkSecret(f.note, unit, kept); !refusesOne(f.err) {
+			return f.err
+		}
+	}
+	return nil
+}
+
+func (k *Keyholder) checkSecret(note *seal.Note, unit unitRow, kept opened) error {
+	seed, err := kept.take(unit.Page, seedName(note.Statement.Unit))
+	if err != nil {
+		return err
+	}
+	key, err := seal.NewUnitKey(seal.Seed(seed))
+	if err != nil {
+		return err
+	}
+	secret, err := openBatch(note, k.cfg.Party, key)
 	if err != nil {
 		return err
 	}
 	defer clear(secret[:])
 	return note.CheckSecret(secret)
-}
-
-// batchSecret opens the note's half with the unit's seed from the ring.
-func (k *Keyholder) batchSecret(ctx context.Context, note *seal.Note) (seal.BatchSecret, error) {
-	u := note.Statement.Unit
-	var row unitRow
-	found, err := k.read(ctx, unitName(u), &row)
-	if err != nil {
-		return seal.BatchSecret{}, err
-	}
-	if !found {
-		return seal.BatchSecret{}, problem.New(problem.NotFound, "this keyholder has no keys for the unit of the batch; get the unit keys again and seal anew")
-	}
-	values, err := k.secrets(ctx, row.Page, seedName(u))
-	if err != nil {
-		return seal.BatchSecret{}, err
-	}
-	defer clear(values[0])
-	key, err := seal.NewUnitKey(seal.Seed(values[0]))
-	if err != nil {
-		return seal.BatchSecret{}, err
-	}
-	return openBatch(note, k.cfg.Party, key)
 }
 
 func openBatch(note *seal.Note, party seal.Role, key hpke.PrivateKey) (seal.BatchSecret, error) {
@@ -144,44 +243,62 @@ func openBatch(note *seal.Note, party seal.Role, key hpke.PrivateKey) (seal.Batc
 	return secret, nil
 }
 
-// storeNote files note, list entry and the collector's mark in one transaction. Commit point: after it the batch exists here.
-func (k *Keyholder) storeNote(ctx context.Context, collector Person, note *seal.Note, raw []byte, hash record.Digest) error {
-	st := note.Statement
-	id := record.ID(st.Batch)
+// storeNotes files notes, list entries and the collector's marks in one transaction. Commit point: after it the batches exist here.
+func (k *Keyholder) storeNotes(ctx context.Context, collector Person, list []*filing) error {
 	return k.update(ctx, func(c *change) error {
-		before, err := c.loadBytes(batchName(id))
-		if err != nil {
+		var names []string
+		for _, f := range list {
+			u := f.note.Statement.Unit
+			names = append(names, batchName(record.ID(f.note.Statement.Batch)), unitName(u), authorName(u, collector.ID), journalName(u.Order))
+		}
+		if err := c.look(names...); err != nil {
 			return err
 		}
-		if before != nil {
-			if string(before) != string(raw) {
-				return problem.New(problem.Conflict, "another batch with this identifier is on file; seal the batch again")
+		for _, f := range list {
+			if f.err = c.file(collector, f); !refusesOne(f.err) {
+				return f.err
 			}
-			return nil
 		}
-		var unit unitRow
-		if _, err := c.load(unitName(st.Unit), &unit); err != nil {
-			return err
-		}
-		if unit.Closed {
-			return problem.New(problem.Gone, "the unit is closed; nothing more can be filed in it")
-		}
-		if err := c.follow(st.Unit, collector.ID, st.Number, record.Digest(st.Previous), hash); err != nil {
-			return err
-		}
-		unit.Batches++
-		if err := c.put(unitName(st.Unit), unit); err != nil {
-			return err
-		}
-		if err := c.put(batchOfName(st.Unit, unit.Batches), id); err != nil {
-			return err
-		}
-		if _, err := c.journal(st.Unit.Order, record.EventNoted, map[string]record.Digest{"collector": collector.ID, "statement": hash}); err != nil {
-			return err
-		}
-		c.putBytes(batchName(id), raw)
 		return nil
 	})
+}
+
+// file adds one note to the change. What it refuses it refuses before it writes: the other notes of the change go on.
+func (c *change) file(collector Person, f *filing) error {
+	st := f.note.Statement
+	id := record.ID(st.Batch)
+	before, err := c.loadBytes(batchName(id))
+	if err != nil {
+		return err
+	}
+	if before != nil {
+		if string(before) != string(f.raw) {
+			return problem.New(problem.Conflict, "another batch with this identifier is on file; seal the batch again")
+		}
+		return nil
+	}
+	var unit unitRow
+	if _, err := c.load(unitName(st.Unit), &unit); err != nil {
+		return err
+	}
+	if unit.Closed {
+		return problem.New(problem.Gone, "the unit is closed; nothing more can be filed in it")
+	}
+	if err := c.follow(st.Unit, collector.ID, st.Number, record.Digest(st.Previous), f.hash); err != nil {
+		return err
+	}
+	unit.Batches++
+	if err := c.put(unitName(st.Unit), unit); err != nil {
+		return err
+	}
+	if err := c.put(batchOfName(st.Unit, unit.Batches), id); err != nil {
+		return err
+	}
+	if _, err := c.journal(st.Unit.Order, record.EventNoted, map[string]record.Digest{"collector": collector.ID, "statement": f.hash}); err != nil {
+		return err
+	}
+	c.putBytes(batchName(id), f.raw)
+	return nil
 }
 
 // follow holds a batch against the collector's previous one, so that a missing batch shows at once.

@@ -15,7 +15,7 @@ func TestNotesAreRefused(t *testing.T) {
 	u, keysOf := w.unit(chain)
 	k := w.keyholder[seal.Court]
 	file := func(who string, raw []byte) error {
-		_, err := k.FileNote(t.Context(), w.person(seal.Court, who), raw)
+		_, _, err := k.FileNotes(t.Context(), w.person(seal.Court, who), raw)
 		return err
 	}
 	good := w.sealBatch(u, keysOf, first.signed.Statement, "two")
@@ -79,11 +79,11 @@ func TestUnitsOutsideTheOrderAreNotMade(t *testing.T) {
 		"an unknown order":       {Order: record.Digest{1}, Week: good.Week, Compartment: "main", Classification: "restricted"},
 		"a week that is no week": {Order: chain, Week: "2031-W3", Compartment: "main", Classification: "restricted"},
 	} {
-		if _, err := w.keyholder[seal.Court].EnsureUnit(t.Context(), u); err == nil || problem.KindOf(err) == problem.Internal {
+		if _, _, err := w.keyholder[seal.Court].EnsureUnits(t.Context(), u); err == nil || problem.KindOf(err) == problem.Internal {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := w.keyholder[seal.Court].EnsureUnit(t.Context(), good); err != nil {
+	if _, _, err := w.keyholder[seal.Court].EnsureUnits(t.Context(), good); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -99,7 +99,7 @@ func TestSeedsLiveOnlyInTheRing(t *testing.T) {
 	for _, party := range parties {
 		chains, err := w.keyholder[party].Chains(t.Context())
 		must(t, err)
-		if _, err := w.keyholder[party].EnsureUnit(t.Context(), seal.Unit{Order: chains[0], Week: seal.WeekOf(w.now()), Compartment: "privileged", Classification: "restricted"}); err == nil {
+		if _, _, err := w.keyholder[party].EnsureUnits(t.Context(), seal.Unit{Order: chains[0], Week: seal.WeekOf(w.now()), Compartment: "privileged", Classification: "restricted"}); err == nil {
 			t.Errorf("%s wrote to a ring page without its root", party)
 		}
 	}

@@ -223,18 +223,40 @@ func (k *Keyholder) Chains(ctx context.Context) ([]record.Digest, error) {
 
 // chain reads a chain and works out its state. Errors: problem.NotFound.
 func (k *Keyholder) chain(ctx context.Context, hash record.Digest) (Chain, error) {
+	chains, errs, err := k.readChains(ctx, []record.Digest{hash})
+	if err != nil {
+		return Chain{}, err
+	}
+	return chains[0], errs[0]
+}
+
+// readChains is chain for many: of each the state, or why there is none.
+func (k *Keyholder) readChains(ctx context.Context, hashes []record.Digest) ([]Chain, []error, error) {
 	trust, err := k.Trust(ctx)
 	if err != nil {
-		return Chain{}, err
+		return nil, nil, err
 	}
-	var row chainRow
-	found, err := k.read(ctx, chainName(hash), &row)
+	var names []string
+	for _, hash := range hashes {
+		names = append(names, chainName(hash))
+	}
+	rows, err := readFound[chainRow](ctx, k, names)
 	if err != nil {
-		return Chain{}, err
+		return nil, nil, err
 	}
-	if !found {
-		return Chain{}, problem.New(problem.NotFound, "no such order is in force here")
+	chains, errs := make([]Chain, len(hashes)), make([]error, len(hashes))
+	for i, hash := range hashes {
+		row, ok := rows[names[i]]
+		if !ok {
+			errs[i] = problem.New(problem.NotFound, "no such order is in force here")
+			continue
+		}
+		chains[i], errs[i] = k.openChain(ctx, trust, hash, row)
 	}
+	return chains, errs, nil
+}
+
+func (k *Keyholder) openChain(ctx context.Context, trust Pinned, hash record.Digest, row chainRow) (Chain, error) {
 	members, err := k.openMembers(ctx, trust, row.Members)
 	if err != nil {
 		return Chain{}, err
@@ -270,39 +292,68 @@ func (k *Keyholder) concerns(who Person, c Chain) bool {
 	return false
 }
 
-// Status answers the other keyholder or a collector over its nonce.
-func (k *Keyholder) Status(ctx context.Context, chain record.Digest, nonce record.ID) (string, error) {
+// Status answers the other keyholder or a collector over its nonce: one statement of up to record.MaxChains chains, and the members of each as far
+// as one answer holds them.
+func (k *Keyholder) Status(ctx context.Context, nonce record.ID, hashes ...record.Digest) (statement string, members [][]string, err error) {
 	trust, err := k.Trust(ctx)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
-	s, err := k.status(ctx, trust, chain, nonce)
+	s, chains, err := k.status(ctx, trust, nonce, hashes...)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
-	return record.Sign(k.signer, record.TypeStatus, k.now(), s)
+	size := 0
+	for _, c := range chains {
+		size += len(strings.Join(c.Raw, ""))
+		if size > pageBytes && size > len(strings.Join(c.Raw, "")) {
+			c.Raw = nil
+		}
+		members = append(members, c.Raw)
+	}
+	statement, err = record.Sign(k.signer, record.TypeStatus, k.now(), s)
+	return statement, members, err
 }
 
-func (k *Keyholder) status(ctx context.Context, trust Pinned, chain record.Digest, nonce record.ID) (record.Status, error) {
-	s := record.Status{Audience: trust.Hash, Chain: chain, Issued: k.now(), Nonce: nonce, Party: string(k.cfg.Party)}
+func (k *Keyholder) status(ctx context.Context, trust Pinned, nonce record.ID, hashes ...record.Digest) (record.Status, []Chain, error) {
+	s := record.Status{Audience: trust.Hash, Issued: k.now(), Nonce: nonce, Party: string(k.cfg.Party)}
+	if err := distinct(hashes, record.MaxChains); err != nil {
+		return s, nil, err
+	}
 	var all roster
 	if _, err := k.read(ctx, "roster", &all); err != nil {
-		return s, err
+		return s, nil, err
 	}
 	s.Enrolled, s.Suspended = all.digests()
 	s.Destroyed = setDigest(nil) // destruction adds to this set
-	state, err := k.chain(ctx, chain)
-	if err != nil && problem.KindOf(err) == problem.NotFound {
-		s.State = "unknown"
-		return s, nil
-	}
+	chains, errs, err := k.readChains(ctx, hashes)
 	if err != nil {
-		return s, err
+		return s, nil, err
 	}
-	s.Capture, s.AccessEnd, s.Head = state.Capture, state.AccessEnd, state.Head
-	s.Stops = setDigest(state.Stops)
-	s.State = state.Word(k.now())
-	return s, nil
+	for i, state := range chains {
+		one := record.ChainStatus{Chain: hashes[i], State: "unknown"}
+		switch {
+		case errs[i] == nil:
+			one.Capture, one.AccessEnd, one.Head = state.Capture, state.AccessEnd, state.Head
+			one.Stops, one.State = setDigest(state.Stops), state.Word(k.now())
+		case problem.KindOf(errs[i]) != problem.NotFound:
+			return s, nil, errs[i]
+		}
+		s.Chains = append(s.Chains, one)
+	}
+	return s, chains, nil
+}
+
+// distinct refuses a list that is empty, longer than the limit, or names something twice.
+func distinct[T comparable](list []T, limit int) error {
+	seen := map[T]bool{}
+	for _, v := range list {
+		seen[v] = true
+	}
+	if len(list) == 0 || len(list) > limit || len(seen) != len(list) {
+		return problem.New(problem.Invalid, "one call asks for 1 to %d, each once; ask for the others in another call", limit)
+	}
+	return nil
 }
 
 // allowsRequest holds a request against the chain at an instant.

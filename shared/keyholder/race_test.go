@@ -39,7 +39,7 @@ func TestManyMakeAUnitAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 16 {
 		wg.Go(func() {
-			if _, err := k.EnsureUnit(t.Context(), u); err != nil {
+			if _, _, err := k.EnsureUnits(t.Context(), u); err != nil {
 				t.Error(err)
 			}
 		})

@@ -164,7 +164,7 @@ func (k *Keyholder) agreesWithPeer(ctx context.Context, chain record.Digest) (dr
 	}
 	nonce := record.ID(random(16))
 	drawn = k.cfg.Now()
-	raw, err := k.peer.Status(ctx, chain, nonce)
+	raw, err := k.peer.Status(ctx, nonce, chain)
 	if err != nil {
 		return drawn, problem.Wrap(problem.Unavailable, err, "the other keyholder cannot be reached, and nothing is released without its status; try again")
 	}
@@ -172,18 +172,18 @@ func (k *Keyholder) agreesWithPeer(ctx context.Context, chain record.Digest) (dr
 	if _, err := record.Open(raw, record.TypeStatus, trust.Party(string(k.other())).Online, &theirs); err != nil {
 		return drawn, err
 	}
-	if theirs.Nonce != nonce || theirs.Party != string(k.other()) || theirs.Chain != chain || trust.addressed(theirs.Audience) != nil {
+	if !theirs.Answers(string(k.other()), trust.Hash, nonce, chain) {
 		return drawn, problem.New(problem.Denied, "the other keyholder's status answers another question")
 	}
 	now := k.cfg.Now()
 	if now.Sub(drawn) > statusFor || theirs.Issued.Sub(now) > skew || now.Sub(theirs.Issued) > skew {
 		return drawn, problem.New(problem.Unavailable, "the other keyholder's status came too late or its clock is off by more than five minutes; try again")
 	}
-	mine, err := k.status(ctx, trust, chain, nonce)
+	mine, _, err := k.status(ctx, trust, nonce, chain)
 	if err != nil {
 		return drawn, err
 	}
-	if !mine.Agrees(theirs) {
+	if !mine.Agrees(theirs, 0) {
 		return drawn, problem.New(problem.Denied, "court and custodian do not hold the same orders, people or destructions; one of them missed something: tell both operators")
 	}
 	return drawn, nil

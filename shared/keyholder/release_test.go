@@ -266,7 +266,7 @@ func TestOlderStatusAnswersNothing(t *testing.T) {
 		t.Fatal("a recorded status was accepted:", err)
 	}
 	// A status that the keyholder itself signed is not the other's.
-	own, err := w.keyholder[seal.Court].Status(t.Context(), b.unit.Order, newID())
+	own, _, err := w.keyholder[seal.Court].Status(t.Context(), newID(), b.unit.Order)
 	must(t, err)
 	w.peerSays = func(string) string { return own }
 	if _, err := w.release(seal.Court, "investigator", hash); problem.KindOf(err) != problem.Denied {

@@ -178,32 +178,75 @@ func (k *Keyholder) unsealPage(ctx context.Context, head ringHead, page int, row
 	return list, nil
 }
 
+// opened is the secrets of some pages while one job needs them.
+type opened map[int][]secret
+
+// take gives a secret of one of the pages.
+func (o opened) take(page int, name record.Digest) ([]byte, error) {
+	i := slices.IndexFunc(o[page], func(s secret) bool { return s.Name == name })
+	if i < 0 || len(o[page][i].Value) != 32 {
+		return nil, problem.New(problem.Gone, "the key of this unit no longer exists")
+	}
+	return o[page][i].Value, nil
+}
+
+// forget wipes them.
+func (o opened) forget() {
+	for _, list := range o {
+		for _, s := range list {
+			clear(s.Value)
+		}
+	}
+}
+
+// pages unwraps pages of the ring, each once. The caller forgets what it gets.
+func (k *Keyholder) pages(ctx context.Context, numbers []int) (opened, error) {
+	numbers = slices.Compact(slices.Sorted(slices.Values(numbers)))
+	kept := opened{}
+	for some := range slices.Chunk(numbers, pagesAtOnce) {
+		names := []string{"ring/head"}
+		for _, n := range some {
+			names = append(names, pageName(n))
+		}
+		rows, err := k.rows.Get(ctx, names...)
+		if err != nil {
+			return kept, err
+		}
+		var head ringHead
+		list := make([]ringPage, len(some))
+		into := map[string]any{"ring/head": &head}
+		for i, n := range some {
+			into[pageName(n)] = &list[i]
+		}
+		if err := unmarshalRows(rows, into); err != nil {
+			return kept, err
+		}
+		for i, n := range some {
+			if kept[n], err = k.unsealPage(ctx, head, n, list[i]); err != nil {
+				return kept, err
+			}
+		}
+	}
+	return kept, nil
+}
+
+// pagesAtOnce is how many pages one read fetches.
+const pagesAtOnce = 20
+
 // secrets fetches named secrets of one page.
 func (k *Keyholder) secrets(ctx context.Context, page int, names ...record.Digest) ([][]byte, error) {
-	rows, err := k.rows.Get(ctx, "ring/head", pageName(page))
+	kept, err := k.pages(ctx, []int{page})
+	defer kept.forget()
 	if err != nil {
 		return nil, err
-	}
-	var head ringHead
-	var row ringPage
-	if err := unmarshalRows(rows, map[string]any{"ring/head": &head, pageName(page): &row}); err != nil {
-		return nil, err
-	}
-	list, err := k.unsealPage(ctx, head, page, row)
-	if err != nil {
-		return nil, err
-	}
-	byName := map[record.Digest][]byte{}
-	for _, s := range list {
-		byName[s.Name] = s.Value
 	}
 	var values [][]byte
 	for _, name := range names {
-		value, ok := byName[name]
-		if !ok || len(value) != 32 {
-			return nil, problem.New(problem.Gone, "the key of this unit no longer exists")
+		value, err := kept.take(page, name)
+		if err != nil {
+			return nil, err
 		}
-		values = append(values, value)
+		values = append(values, slices.Clone(value))
 	}
 	return values, nil
 }

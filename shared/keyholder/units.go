@@ -38,36 +38,83 @@ func unitOfKey(r record.UnitKey) seal.Unit {
 // maxUnits is how many units one chain may have: 18 months of weeks in every compartment, twice over.
 const maxUnits = 400
 
-// EnsureUnit makes this keyholder's keys of a unit if they do not exist, completes them with what the other keyholder has
-// published by now, and gives the signed public keys. It is safe to run at any time and any number of
-// times. The unit must lie within what the chain in force covers.
-func (k *Keyholder) EnsureUnit(ctx context.Context, u seal.Unit) (string, error) {
-	if err := k.coversUnit(ctx, u); err != nil {
-		return "", err
+// EnsureUnits makes this keyholder's keys of units if they do not exist, completes them with what the other keyholder has
+// published by now, and gives the signed public keys of up to record.MaxUnitKeys units. It is safe to run at any time and any number of
+// times. A unit must lie within what its chain in force covers: refused has why one has no keys, nil for those in the statement. When there is
+// none, the error is the first of these.
+func (k *Keyholder) EnsureUnits(ctx context.Context, units ...seal.Unit) (statement string, refused []error, err error) {
+	if err := distinct(units, record.MaxUnitKeys); err != nil {
+		return "", nil, err
 	}
-	if err := k.makeUnit(ctx, u); err != nil {
-		return "", err
+	rows, refused, err := k.ensureUnits(ctx, units)
+	if err != nil {
+		return "", nil, err
 	}
-	if err := k.completeUnit(ctx, u); err != nil {
-		return "", err
+	var list []unitRow
+	for i, row := range rows {
+		if refused[i] == nil {
+			list = append(list, row)
+		}
 	}
-	var row unitRow
-	if _, err := k.read(ctx, unitName(u), &row); err != nil {
-		return "", err
+	if len(list) == 0 {
+		return "", nil, refused[0]
 	}
-	return k.signUnit(row)
+	statement, err = k.signUnits(ctx, list)
+	return statement, refused, err
 }
 
-// coversUnit refuses a unit outside the chain's window or of another classification.
-func (k *Keyholder) coversUnit(ctx context.Context, u seal.Unit) error {
-	state, err := k.chain(ctx, u.Order)
+// ensureUnits gives the row of each unit or why there is none. What exists and is complete, as units are once a week is under way, is
+// only read, all at once.
+func (k *Keyholder) ensureUnits(ctx context.Context, units []seal.Unit) (rows []unitRow, refused []error, err error) {
+	var chains []record.Digest
+	var names []string
+	for _, u := range units {
+		chains, names = append(chains, u.Order), append(names, unitName(u))
+	}
+	states, refused, err := k.readChains(ctx, chains)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	if err := state.coversUnit(u, k.now()); err != nil {
-		return err
+	known, err := readFound[unitRow](ctx, k, names)
+	if err != nil {
+		return nil, nil, err
 	}
-	return nil
+	rows = make([]unitRow, len(units))
+	for i, u := range units {
+		if refused[i] == nil {
+			refused[i] = states[i].coversUnit(u, k.now())
+		}
+		rows[i] = known[names[i]]
+		if refused[i] == nil && !k.complete(rows[i]) {
+			rows[i], refused[i] = k.ensureUnit(ctx, u)
+		}
+		if !refusesOne(refused[i]) {
+			return nil, nil, refused[i]
+		}
+	}
+	// A unit that an earlier call made may have been cut off before its event was posted.
+	return rows, refused, k.post(ctx, chains...)
+}
+
+// ensureUnit makes and completes one unit that its chain covers.
+func (k *Keyholder) ensureUnit(ctx context.Context, u seal.Unit) (row unitRow, err error) {
+	if err := k.makeUnit(ctx, u); err != nil {
+		return row, err
+	}
+	if err := k.completeUnit(ctx, u); err != nil {
+		return row, err
+	}
+	_, err = k.read(ctx, unitName(u), &row)
+	return row, err
+}
+
+// refusesOne tells what says something of one member of a group, from what says that the whole call failed. Nil is the former.
+func refusesOne(err error) bool {
+	if err == nil {
+		return true
+	}
+	kind := problem.KindOf(err)
+	return kind != problem.Unavailable && kind != problem.Internal
 }
 
 // coversUnit tells whether recordings that start in the unit's week can be of this chain. After the window has closed late
@@ -91,10 +138,6 @@ func (c Chain) coversUnit(u seal.Unit, now time.Time) error {
 }
 
 func (k *Keyholder) makeUnit(ctx context.Context, u seal.Unit) error {
-	trust, err := k.Trust(ctx)
-	if err != nil {
-		return err
-	}
 	return k.act(ctx, u.Order, func(c *change) error {
 		var row unitRow
 		if found, err := c.load(unitName(u), &row); err != nil || found {
@@ -110,7 +153,7 @@ func (k *Keyholder) makeUnit(ctx context.Context, u seal.Unit) error {
 		if len(list) >= maxUnits {
 			return problem.New(problem.Invalid, "the order has %d units already; no lawful order needs more", maxUnits)
 		}
-		row, kept, err := k.newUnit(trust, u)
+		row, kept, err := k.newUnit(u)
 		if err != nil {
 			return err
 		}
@@ -131,15 +174,14 @@ func (k *Keyholder) makeUnit(ctx context.Context, u seal.Unit) error {
 }
 
 // newUnit draws the unit's seed, at the court the find secret too, and derives the public keys.
-func (k *Keyholder) newUnit(trust Pinned, u seal.Unit) (unitRow, []secret, error) {
+func (k *Keyholder) newUnit(u seal.Unit) (unitRow, []secret, error) {
 	seed := seal.NewSeed()
 	key, err := seal.NewUnitKey(seed)
 	if err != nil {
 		return unitRow{}, nil, err
 	}
 	row := unitRow{Unit: u.Bytes(), Public: record.UnitKey{
-		Audience: trust.Hash, Chain: u.Order, Classification: u.Classification, Compartment: u.Compartment,
-		Issued: k.now(), Key: key.PublicKey().Bytes(), Party: string(k.cfg.Party), Week: u.Week,
+		Chain: u.Order, Classification: u.Classification, Compartment: u.Compartment, Key: key.PublicKey().Bytes(), Week: u.Week,
 	}}
 	kept := []secret{{Name: seedName(u), Value: seed[:]}}
 	if k.cfg.Party == seal.Court {
@@ -161,7 +203,7 @@ func (k *Keyholder) completeUnit(ctx context.Context, u seal.Unit) error {
 	if _, err := k.read(ctx, unitName(u), &row); err != nil {
 		return err
 	}
-	if row.complete() {
+	if k.complete(row) {
 		return nil
 	}
 	peer, found, err := k.peerUnit(ctx, u)
@@ -177,8 +219,9 @@ func (k *Keyholder) completeUnit(ctx context.Context, u seal.Unit) error {
 	return k.keepFind(ctx, u, row, peer)
 }
 
-func (r unitRow) complete() bool {
-	return r.Find > 0 && (r.Public.Party == string(seal.Custodian) || len(r.Public.SealedFind) > 0)
+// complete tells whether there is nothing left to exchange with the other keyholder.
+func (k *Keyholder) complete(r unitRow) bool {
+	return r.Find > 0 && (k.cfg.Party == seal.Custodian || len(r.Public.SealedFind) > 0)
 }
 
 // peerUnit looks a unit up in the other keyholder's signed list.
@@ -195,12 +238,12 @@ func (k *Keyholder) peerUnit(ctx context.Context, u seal.Unit) (record.UnitKey, 
 		return record.UnitKey{}, false, err
 	}
 	for _, raw := range list {
-		var key record.UnitKey
-		if _, err := record.Open(raw, record.TypeUnitKey, trust.Party(string(k.other())).Online, &key); err != nil {
+		keys, err := record.OpenUnitKeys(raw, &trust.Trust, trust.Hash, string(k.other()))
+		if err != nil {
 			return record.UnitKey{}, false, err
 		}
-		if unitOfKey(key) == u && key.Party == string(k.other()) && trust.addressed(key.Audience) == nil {
-			return key, true, nil
+		if i := slices.IndexFunc(keys, func(key record.UnitKey) bool { return unitOfKey(key) == u }); i >= 0 {
+			return keys[i], true, nil
 		}
 	}
 	return record.UnitKey{}, false, nil
@@ -222,7 +265,7 @@ func (k *Keyholder) sealFindTo(ctx context.Context, u seal.Unit, row unitRow, pe
 	}
 	return k.update(ctx, func(c *change) error {
 		var now unitRow
-		if _, err := c.load(unitName(u), &now); err != nil || now.complete() {
+		if _, err := c.load(unitName(u), &now); err != nil || k.complete(now) {
 			return err
 		}
 		now.Public.SealedFind = sealedFind
@@ -250,7 +293,7 @@ func (k *Keyholder) keepFind(ctx context.Context, u seal.Unit, row unitRow, peer
 	}
 	return k.update(ctx, func(c *change) error {
 		var now unitRow
-		if _, err := c.load(unitName(u), &now); err != nil || now.complete() {
+		if _, err := c.load(unitName(u), &now); err != nil || k.complete(now) {
 			return err
 		}
 		page, err := c.keep(secret{Name: findName(u), Value: find[:]})
@@ -263,11 +306,19 @@ func (k *Keyholder) keepFind(ctx context.Context, u seal.Unit, row unitRow, peer
 	})
 }
 
-func (k *Keyholder) signUnit(row unitRow) (string, error) {
-	return record.Sign(k.signer, record.TypeUnitKey, k.now(), row.Public)
+func (k *Keyholder) signUnits(ctx context.Context, rows []unitRow) (string, error) {
+	trust, err := k.Trust(ctx)
+	if err != nil {
+		return "", err
+	}
+	list := record.UnitKeys{Audience: trust.Hash, Issued: k.now(), Party: string(k.cfg.Party)}
+	for _, row := range rows {
+		list.Keys = append(list.Keys, row.Public)
+	}
+	return record.Sign(k.signer, record.TypeUnitKeys, k.now(), list)
 }
 
-// UnitKeys gives the signed public keys of every unit of a chain that is still open.
+// UnitKeys gives the signed public keys of every unit of a chain that is still open, record.MaxUnitKeys to a statement.
 func (k *Keyholder) UnitKeys(ctx context.Context, chain record.Digest) ([]string, error) {
 	if _, err := k.chain(ctx, chain); err != nil {
 		return nil, err
@@ -276,12 +327,10 @@ func (k *Keyholder) UnitKeys(ctx context.Context, chain record.Digest) ([]string
 	if err != nil {
 		return nil, err
 	}
+	rows = slices.DeleteFunc(rows, func(row unitRow) bool { return row.Closed })
 	var list []string
-	for _, row := range rows {
-		if row.Closed {
-			continue
-		}
-		raw, err := k.signUnit(row)
+	for some := range slices.Chunk(rows, record.MaxUnitKeys) {
+		raw, err := k.signUnits(ctx, some)
 		if err != nil {
 			return nil, err
 		}
@@ -331,7 +380,7 @@ func (k *Keyholder) RefreshUnits(ctx context.Context, recent bool) error {
 			if state.coversUnit(u, now) != nil {
 				continue // not in force, or its window does not reach that week
 			}
-			if _, err := k.EnsureUnit(ctx, u); err != nil {
+			if _, _, err := k.EnsureUnits(ctx, u); err != nil {
 				return err
 			}
 		}

@@ -131,11 +131,11 @@ type worldPeer struct {
 	other seal.Role
 }
 
-func (p worldPeer) Status(ctx context.Context, chain record.Digest, nonce record.ID) (string, error) {
+func (p worldPeer) Status(ctx context.Context, nonce record.ID, chains ...record.Digest) (string, error) {
 	if p.w.peerDown {
 		return "", problem.New(problem.Unavailable, "down")
 	}
-	status, err := p.w.keyholder[p.other].Status(ctx, chain, nonce)
+	status, _, err := p.w.keyholder[p.other].Status(ctx, nonce, chains...)
 	if err == nil && p.w.peerSays != nil {
 		status = p.w.peerSays(status)
 	}
@@ -291,12 +291,11 @@ func (w *world) unit(chain record.Digest) (seal.Unit, map[seal.Role]record.UnitK
 	keysOf := map[seal.Role]record.UnitKey{}
 	for range 2 { // the second round completes what the first has published
 		for _, party := range parties {
-			raw, err := w.keyholder[party].EnsureUnit(w.t.Context(), u)
+			raw, _, err := w.keyholder[party].EnsureUnits(w.t.Context(), u)
 			must(w.t, err)
-			var key record.UnitKey
-			_, err = record.Open(raw, record.TypeUnitKey, w.keyholder[party].Online(), &key)
+			list, err := record.OpenUnitKeys(raw, &w.trust, w.hash, string(party))
 			must(w.t, err)
-			keysOf[party] = key
+			keysOf[party] = list[0]
 		}
 	}
 	return u, keysOf
@@ -313,7 +312,7 @@ func (w *world) batch(chain record.Digest, previous seal.Statement, contents ...
 	u, keysOf := w.unit(chain)
 	b := w.sealBatch(u, keysOf, previous, contents...)
 	for _, party := range parties {
-		_, err := w.keyholder[party].FileNote(w.t.Context(), w.person(party, "collector"), b.note(w.t, party))
+		_, _, err := w.keyholder[party].FileNotes(w.t.Context(), w.person(party, "collector"), b.note(w.t, party))
 		must(w.t, err)
 	}
 	return b

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"slices"
 	"time"
 
 	"arca.example/arca/shared/problem"
@@ -88,44 +89,79 @@ func (a *Approval) Validate() error {
 	return CheckText(a.Reason)
 }
 
-// Status is what one keyholder tells the other, or a collector, about a chain, over the asker's fresh nonce.
-// Two keyholders agree exactly when all digests and Head, InForce are equal.
+// Status is what one keyholder tells the other, or a collector, about order chains, over the asker's fresh nonce. Statement of
+// TypeStatus. It names the chains in the order in which they were asked for; see MaxChains.
 type Status struct {
-	AccessEnd time.Time `json:"accessEnd,omitzero"`
-	Audience  Digest    `json:"aud"`
-	Capture   Window    `json:"capture,omitzero"`
-	Chain     Digest    `json:"chain"`
-	Destroyed Digest    `json:"destroyed"` // over the destroyed set
-	Enrolled  Digest    `json:"enrolled"`  // over the enrolments
-	Head      Digest    `json:"head"`      // hash of the last sequenced member
-	Issued    time.Time `json:"iat"`
-	Nonce     ID        `json:"nonce"`
-	Party     string    `json:"party"`
-	State     string    `json:"state"` // in-force, suspended, revoked, lapsed, unknown
-	Stops     Digest    `json:"stops"` // over revocations, suspensions, resumptions
-	Suspended Digest    `json:"suspended"`
+	Audience  Digest        `json:"aud"`
+	Chains    []ChainStatus `json:"chains"`
+	Destroyed Digest        `json:"destroyed"` // over the destroyed set
+	Enrolled  Digest        `json:"enrolled"`  // over the enrolments
+	Issued    time.Time     `json:"iat"`
+	Nonce     ID            `json:"nonce"`
+	Party     string        `json:"party"`
+	Suspended Digest        `json:"suspended"`
 }
 
-// Agrees reports whether two keyholders' statuses say the same of the same chain.
-func (s Status) Agrees(other Status) bool {
-	s.Issued, s.Nonce, s.Party = other.Issued, other.Nonce, other.Party
-	return s == other
+// ChainStatus is where one chain stands.
+type ChainStatus struct {
+	AccessEnd time.Time `json:"accessEnd,omitzero"`
+	Capture   Window    `json:"capture,omitzero"`
+	Chain     Digest    `json:"chain"`
+	Head      Digest    `json:"head"`  // hash of the last sequenced member
+	State     string    `json:"state"` // in-force, suspended, revoked, lapsed, unknown
+	Stops     Digest    `json:"stops"` // over revocations, suspensions, resumptions
 }
+
+// MaxChains is how many chains one status names: some 370 bytes each, so that the statement stays under MaxBytes.
+const MaxChains = 100
+
+// Answers reports whether the status is what a party says to this question: of just these chains, in this order, over this nonce, for
+// this installation.
+func (s Status) Answers(party string, audience Digest, nonce ID, chains ...Digest) bool {
+	return s.Party == party && s.Audience == audience && s.Nonce == nonce &&
+		slices.EqualFunc(s.Chains, chains, func(c ChainStatus, asked Digest) bool { return c.Chain == asked })
+}
+
+// Agrees reports whether two keyholders' statuses, of the same chains, say the same of chain number i and of everything that is not a chain's.
+func (s Status) Agrees(other Status, i int) bool {
+	return s.Audience == other.Audience && s.Destroyed == other.Destroyed && s.Enrolled == other.Enrolled && s.Suspended == other.Suspended &&
+		s.Chains[i] == other.Chains[i]
+}
+
+// UnitKeys are a keyholder's public keys of up to MaxUnitKeys units. Statement of TypeUnitKeys.
+type UnitKeys struct {
+	Audience Digest    `json:"aud"`
+	Issued   time.Time `json:"iat"`
+	Keys     []UnitKey `json:"keys"`
+	Party    string    `json:"party"`
+}
+
+// MaxUnitKeys is how many units one statement names: up to 5.3 KB each, so that it stays under MaxBytes.
+const MaxUnitKeys = 32
 
 // UnitKey is a keyholder's public key for a unit. The court's carries the find key too, and the find
 // secret sealed to the custodian's unit key once that is known. The custodian's carries the find key once it
 // holds the secret: collectors seal only when both name the same.
 type UnitKey struct {
-	Audience       Digest    `json:"aud"`
-	Chain          Digest    `json:"chain"`
-	Classification string    `json:"classification"`
-	Compartment    string    `json:"compartment"`
-	FindKey        []byte    `json:"findKey,omitempty"`
-	Issued         time.Time `json:"iat"`
-	Key            []byte    `json:"key"`
-	Party          string    `json:"party"`
-	SealedFind     []byte    `json:"sealedFind,omitempty"`
-	Week           string    `json:"week"`
+	Chain          Digest `json:"chain"`
+	Classification string `json:"classification"`
+	Compartment    string `json:"compartment"`
+	FindKey        []byte `json:"findKey,omitempty"`
+	Key            []byte `json:"key"`
+	SealedFind     []byte `json:"sealedFind,omitempty"`
+	Week           string `json:"week"`
+}
+
+// OpenUnitKeys verifies what a party says of its units' keys.
+func OpenUnitKeys(raw string, trust *Trust, audience Digest, party string) ([]UnitKey, error) {
+	var list UnitKeys
+	if _, err := Open(raw, TypeUnitKeys, trust.Party(party).Online, &list); err != nil {
+		return nil, err
+	}
+	if list.Party != party || list.Audience != audience {
+		return nil, problem.New(problem.Denied, "the unit keys are of another party or installation; ask again")
+	}
+	return list.Keys, nil
 }
 
 // Receipt is a keyholder's word that it holds a batch note. Statement of TypeReceipt.

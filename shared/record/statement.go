@@ -27,7 +27,7 @@ const (
 	TypeRequest    Type = "arca-request"
 	TypeApproval   Type = "arca-approval"
 	TypeStatus     Type = "arca-status"
-	TypeUnitKey    Type = "arca-unit-key"
+	TypeUnitKeys   Type = "arca-unit-keys"
 	TypeReceipt    Type = "arca-receipt"
 	TypeRelease    Type = "arca-release"
 	TypeProof      Type = "arca-proof"

@@ -101,12 +101,27 @@ func refusal(status int, answer []byte) error {
 		Kind   problem.Kind `json:"kind"`
 		Detail string       `json:"detail"`
 	}
-	plain := json.Unmarshal(answer, &p) == nil && slices.Contains(kinds, p.Kind) && p.Detail != "" && len(p.Detail) <= 1000 &&
-		!strings.Contains(p.Detail, "\n") && record.CheckText(p.Detail) == nil
-	if !plain {
+	if json.Unmarshal(answer, &p) != nil || !plain(p.Kind, p.Detail) {
 		return problem.New(problem.Unavailable, "the party answered with status %d and no explanation; try again", status)
 	}
 	return problem.New(p.Kind, "%s", p.Detail)
+}
+
+// plain tells whether a refusal is one plain line of a kind that exists.
+func plain(kind problem.Kind, detail string) bool {
+	return slices.Contains(kinds, kind) && detail != "" && len(detail) <= 1000 && !strings.Contains(detail, "\n") && record.CheckText(detail) == nil
+}
+
+// refusals places what was refused of count things in a call: nil for each that was not.
+func refusals(list []Refused, count int) ([]error, error) {
+	errs := make([]error, count)
+	for _, r := range list {
+		if r.Index < 0 || r.Index >= count || errs[r.Index] != nil || !plain(r.Kind, r.Detail) {
+			return nil, problem.New(problem.Unavailable, "the party's answer is not what this version understands; update arca")
+		}
+		errs[r.Index] = problem.New(r.Kind, "%s", r.Detail)
+	}
+	return errs, nil
 }
 
 // Vault calls the vault.
@@ -252,11 +267,31 @@ func (k *Keyholder) Order(ctx context.Context, chain record.Digest) (out Order, 
 	return out, k.do(ctx, "GET", "/v1/orders/"+chain.String(), nil, &out)
 }
 
-// Status gives the signed status of a chain over a nonce; it implements keyholder.Peer.
-func (k *Keyholder) Status(ctx context.Context, chain record.Digest, nonce record.ID) (string, error) {
-	var out Signed
-	err := k.do(ctx, "POST", "/v1/status", StatusAsk{Chain: chain.String(), Nonce: nonce.String()}, &out)
+// Status gives the signed status of chains over a nonce; it implements keyholder.Peer.
+func (k *Keyholder) Status(ctx context.Context, nonce record.ID, chains ...record.Digest) (string, error) {
+	var out Statuses
+	err := k.do(ctx, "POST", "/v1/status", statusAsk(nonce, chains, false), &out)
 	return out.Statement, err
+}
+
+// StatusAndMembers is Status with the chains' members beside it, as Statuses has them.
+func (k *Keyholder) StatusAndMembers(ctx context.Context, nonce record.ID, chains ...record.Digest) (string, [][]string, error) {
+	var out Statuses
+	if err := k.do(ctx, "POST", "/v1/status", statusAsk(nonce, chains, true), &out); err != nil {
+		return "", nil, err
+	}
+	if len(out.Members) != len(chains) {
+		return "", nil, problem.New(problem.Unavailable, "the party's answer is not what this version understands; update arca")
+	}
+	return out.Statement, out.Members, nil
+}
+
+func statusAsk(nonce record.ID, chains []record.Digest, members bool) StatusAsk {
+	ask := StatusAsk{Members: members, Nonce: nonce.String()}
+	for _, chain := range chains {
+		ask.Chains = append(ask.Chains, chain.String())
+	}
+	return ask
 }
 
 // UnitKeys gives the signed unit keys of a chain; it implements keyholder.Peer.
@@ -266,18 +301,38 @@ func (k *Keyholder) UnitKeys(ctx context.Context, chain record.Digest) ([]string
 	return out.Statements, err
 }
 
-// Unit asks for one unit's keys, which are made if the order covers it.
-func (k *Keyholder) Unit(ctx context.Context, ask UnitAsk) (string, error) {
-	var out Signed
-	err := k.do(ctx, "POST", "/v1/units", ask, &out)
-	return out.Statement, err
+// Units asks for the keys of up to record.MaxUnitKeys units, which are made where the order covers them. refused has for each unit nil,
+// if the statement names it, or why not.
+func (k *Keyholder) Units(ctx context.Context, asks ...UnitAsk) (statement string, refused []error, err error) {
+	var out UnitKeys
+	if err := k.do(ctx, "POST", "/v1/units", UnitsAsk{Units: asks}, &out); err != nil {
+		return "", nil, err
+	}
+	refused, err = refusals(out.Refused, len(asks))
+	return out.Statement, refused, err
 }
 
-// FileNote files a batch note and gives the receipt.
+// FileNotes files up to MaxNotes batch notes of up to MaxNotesBytes. It gives for each its receipt, or why it is not on file. An error of the
+// call says nothing of any note.
+func (k *Keyholder) FileNotes(ctx context.Context, notes ...[]byte) (receipts []string, refused []error, err error) {
+	var out Receipts
+	if err := k.do(ctx, "POST", "/v1/notes", JoinNotes(notes...), &out); err != nil {
+		return nil, nil, err
+	}
+	if len(out.Receipts) != len(notes) {
+		return nil, nil, problem.New(problem.Unavailable, "the party's answer is not what this version understands; update arca")
+	}
+	refused, err = refusals(out.Refused, len(notes))
+	return out.Receipts, refused, err
+}
+
+// FileNote is FileNotes for one.
 func (k *Keyholder) FileNote(ctx context.Context, note []byte) (string, error) {
-	var out Signed
-	err := k.do(ctx, "POST", "/v1/notes", note, &out)
-	return out.Statement, err
+	receipts, refused, err := k.FileNotes(ctx, note)
+	if err != nil {
+		return "", err
+	}
+	return receipts[0], refused[0]
 }
 
 // FileRefusal reports what a collector did not seal.

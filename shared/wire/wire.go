@@ -7,9 +7,11 @@
 package wire
 
 import (
+	"encoding/binary"
 	"net/http"
 	"time"
 
+	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/record"
 )
 
@@ -80,8 +82,15 @@ type KeyholderIdentity struct {
 
 // StatusAsk asks POST /v1/status.
 type StatusAsk struct {
-	Chain string `json:"chain" minLength:"64" maxLength:"64" doc:"order chain"`
-	Nonce string `json:"nonce" minLength:"32" maxLength:"32" doc:"drawn by the asker for this call"`
+	Chains  []string `json:"chains" minItems:"1" maxItems:"100" doc:"order chains, each once"`
+	Members bool     `json:"members,omitempty" doc:"give the chains' members too"`
+	Nonce   string   `json:"nonce" minLength:"32" maxLength:"32" doc:"drawn by the asker for this call"`
+}
+
+// Statuses is its answer.
+type Statuses struct {
+	Members   [][]string `json:"members,omitempty" doc:"of each chain, when asked for: as signed, oldest first; empty when there is none, or when the answer would be too large: ask for that chain alone"`
+	Statement string     `json:"statement" doc:"signed status of all chains in the order asked, JWS compact form"`
 }
 
 // Signed carries one statement.
@@ -94,7 +103,62 @@ type SignedList struct {
 	Statements []string `json:"statements" doc:"JWS compact form each"`
 }
 
-// UnitAsk asks POST /v1/units for a unit's keys.
+// Refused says why one of several things in a call was refused. The others were not.
+type Refused struct {
+	Detail string       `json:"detail" doc:"what to do"`
+	Index  int          `json:"index" doc:"its place in the call, from 0"`
+	Kind   problem.Kind `json:"kind" enum:"invalid,denied,not-found,conflict,gone" doc:"as in a problem document"`
+}
+
+// UnitsAsk asks POST /v1/units for units' keys.
+type UnitsAsk struct {
+	Units []UnitAsk `json:"units" minItems:"1" maxItems:"32" doc:"units, each once"`
+}
+
+// UnitKeys is its answer.
+type UnitKeys struct {
+	Refused   []Refused `json:"refused,omitempty" doc:"units that have no keys here"`
+	Statement string    `json:"statement" doc:"signed keys of all other units in the order asked, JWS compact form"`
+}
+
+// Receipts is the answer of POST /v1/notes.
+type Receipts struct {
+	Receipts []string  `json:"receipts" doc:"for each note its signed receipt, JWS compact form; empty for one that was refused"`
+	Refused  []Refused `json:"refused,omitempty" doc:"notes that are not on file"`
+}
+
+// MaxNotes is how many notes one call files.
+const MaxNotes = 32
+
+// MaxNotesBytes bounds a call's notes with their lengths: a body has at most 1 MiB.
+const MaxNotesBytes = 1 << 20
+
+// JoinNotes makes the body of POST /v1/notes: each note after its length as 4 bytes, big-endian.
+func JoinNotes(notes ...[]byte) []byte {
+	var body []byte
+	for _, note := range notes {
+		body = append(binary.BigEndian.AppendUint32(body, uint32(len(note))), note...)
+	}
+	return body
+}
+
+// SplitNotes reads it. Errors: problem.Invalid.
+func SplitNotes(body []byte) ([][]byte, error) {
+	var notes [][]byte
+	for len(body) > 0 {
+		if len(body) < 4 || uint64(binary.BigEndian.Uint32(body)) > uint64(len(body)-4) || len(notes) == MaxNotes {
+			return nil, problem.New(problem.Invalid, "the body is not 1 to %d batch notes, each after its length", MaxNotes)
+		}
+		n := 4 + int(binary.BigEndian.Uint32(body))
+		notes, body = append(notes, body[4:n:n]), body[n:]
+	}
+	if len(notes) == 0 {
+		return nil, problem.New(problem.Invalid, "the body is not 1 to %d batch notes, each after its length", MaxNotes)
+	}
+	return notes, nil
+}
+
+// UnitAsk names a unit.
 type UnitAsk struct {
 	Chain          string `json:"chain" minLength:"64" maxLength:"64"`
 	Classification string `json:"classification" minLength:"1" maxLength:"64"`

@@ -179,7 +179,7 @@ func (w *world) settle(chains []record.Digest, start time.Time) error {
 		for _, chain := range chains {
 			for _, party := range installation.Keyholders {
 				ask := wire.UnitAsk{Chain: chain.String(), Classification: "restricted", Compartment: "main", Week: seal.WeekOf(start)}
-				if _, err := w.Keyholder(party, signer).Unit(w.run.ctx, ask); err != nil {
+				if _, _, err := w.Keyholder(party, signer).Units(w.run.ctx, ask); err != nil {
 					return fmt.Errorf("unit at %s: %w", party, err)
 				}
 			}

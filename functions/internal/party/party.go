@@ -10,6 +10,7 @@ import (
 
 	"arca.example/arca/shared/edge"
 	"arca.example/arca/shared/keyholder"
+	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/record"
 	"arca.example/arca/shared/seal"
 	"arca.example/arca/shared/vault"
@@ -165,6 +166,30 @@ func JSON[T any](v T, err error) (*Answer[T], error) {
 		return nil, err
 	}
 	return &Answer[T]{v}, nil
+}
+
+// Refused lists what was refused among several: the members of errs that are not nil.
+func Refused(errs []error) []wire.Refused {
+	var list []wire.Refused
+	for i, err := range errs {
+		if err != nil {
+			list = append(list, wire.Refused{Detail: problem.MessageOf(err), Index: i, Kind: problem.KindOf(err)})
+		}
+	}
+	return list
+}
+
+// Digests reads a list of digests. Errors: problem.Invalid.
+func Digests(list []string) ([]record.Digest, error) {
+	var out []record.Digest
+	for _, s := range list {
+		d, err := record.ParseDigest(s)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, d)
+	}
+	return out, nil
 }
 
 // Accepted is the answer of a write that has nothing to add.

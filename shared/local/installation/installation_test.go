@@ -82,7 +82,7 @@ func orderAndUnits(t *testing.T, f *installation.Folder) {
 	ask := wire.UnitAsk{Chain: chain.String(), Classification: "restricted", Compartment: "main", Week: seal.WeekOf(now)}
 	for range 2 {
 		for _, party := range []string{"court", "custodian"} {
-			if _, err := f.Keyholder(party, collector).Unit(t.Context(), ask); err != nil {
+			if _, _, err := f.Keyholder(party, collector).Units(t.Context(), ask); err != nil {
 				t.Fatal(party, err)
 			}
 		}
