@@ -102,7 +102,7 @@ func FuzzParseCosignature(f *testing.F) {
 }
 
 func TestCorpusIsThere(t *testing.T) {
-	for _, target := range []string{"FuzzParseProof", "FuzzParseRequest", "FuzzParseTree", "FuzzVerify", "FuzzParsePolicy", "FuzzParseTilePath", "FuzzParseBundle", "FuzzParseCosignature"} {
+	for _, target := range []string{"FuzzParseProof", "FuzzParseRequest", "FuzzParseTree", "FuzzVerify", "FuzzParsePolicy", "FuzzParseTilePath", "FuzzParseBundle", "FuzzParseCosignature", "FuzzParseEvidence"} {
 		files, err := filepath.Glob(filepath.Join("testdata", "fuzz", target, "*"))
 		if err != nil || len(files) == 0 {
 			t.Errorf("%s has no committed corpus: %v", target, err)
