@@ -213,3 +213,17 @@ func splitNote(signed []byte) (text, signatures []byte, ok bool) {
 	}
 	return signed[:i+1], signed[i+2:], true
 }
+
+// WithoutCosignatures cuts a checkpoint that OpenTree has accepted to the log's own
+// signatures: the lines under the origin's name.
+func WithoutCosignatures(signed []byte) []byte {
+	text, lines, _ := splitNote(signed)
+	origin, _, _ := bytes.Cut(text, []byte("\n"))
+	out := append(bytes.Clone(text), '\n')
+	for line := range bytes.Lines(lines) {
+		if bytes.HasPrefix(line, slices.Concat([]byte("— "), origin, []byte(" "))) {
+			out = append(out, line...)
+		}
+	}
+	return out
+}

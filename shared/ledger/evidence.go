@@ -287,6 +287,18 @@ func (v *Verifier) claims(signed []byte) (claims, error) {
 	return c, nil
 }
 
+// LastCosigned is the latest time at which a witness of the policy has cosigned a
+// checkpoint, whoever signed it besides; the zero time if none has.
+func (v *Verifier) LastCosigned(signed []byte) (latest time.Time, err error) {
+	c, err := v.claims(signed)
+	for _, at := range c.times {
+		if at.After(latest) {
+			latest = at
+		}
+	}
+	return latest, err
+}
+
 // Contradiction holds two checkpoints of the policy's log against each other, each
 // signed by whoever of the policy. It gives evidence if the same keys have signed
 // both and cannot have done so honestly, nil if nothing speaks against it. hashes

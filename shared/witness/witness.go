@@ -2,8 +2,9 @@
 // checkpoint only if it continues the last one that it cosigned.
 //
 // It promises, for each log by its origin, never to have signed two trees of
-// which neither contains the other, across crashes at any point: the new state
-// is on the disk before a cosignature leaves the process. It trusts its disk
+// which neither contains the other, nor a smaller tree later than a larger one, across
+// crashes at any point: the new state, its time included, is on the disk before a
+// cosignature leaves the process. It trusts its disk
 // not to be rolled back and its own key; it does not trust the log, nor
 // whoever sends requests, who need no credentials: the log's signature is the
 // only thing that admits a checkpoint. It learns sizes and roots, nothing else.
@@ -18,14 +19,21 @@
 //	                            another type: same size, another root
 //	                        422 the consistency proof is wrong
 //	                        503 the state could not be stored
+//	GET /checkpoint         200 the checkpoint last cosigned, with those cosignatures,
+//	                            so that others can compare; ?origin= names the log,
+//	                            where the witness follows several
+//	                        404 unknown origin, or nothing cosigned yet
 //
 // # State
 //
 // One file per log, <folder>/<SHA-256 of the origin, hex>.checkpoint: the last
-// checkpoint that was cosigned, as the log signed it. It is replaced by fsync,
-// rename and fsync of the folder. A file that does not parse or is not signed
-// by the log stops the witness from starting: an empty state would let a log
+// checkpoint that was cosigned, as the log signed it, with the cosignatures. It
+// is replaced by fsync, rename and fsync of the folder. A file that does not parse
+// or is not signed by the log stops the witness from starting: an empty state would let a log
 // start again from nothing. The folder is locked while a witness runs on it.
+//
+// A log that signs another tree of the size last cosigned has convicted itself: the
+// proof is kept as <folder>/evidence-<hash>.txt (ledger.Evidence), at most 16 of them.
 package witness
 
 import (
@@ -80,12 +88,14 @@ type Witness struct {
 // state is one log's last cosigned checkpoint. mu orders requests of one log:
 // comparing and replacing must be one step, or two requests could fork it.
 type state struct {
-	mu     sync.Mutex
-	keys   []note.Verifier
-	path   string
-	tree   ledger.Tree // zero: nothing cosigned yet
-	signed time.Time   // time of the last cosignature of this process
-	store  func(path string, content []byte) error
+	mu        sync.Mutex
+	keys      []note.Verifier
+	verifiers []*ledger.Verifier // per key of the log: that log with this witness alone
+	path      string
+	tree      ledger.Tree // zero: nothing cosigned yet
+	note      []byte      // what the file holds
+	signed    time.Time   // time of the last cosignature
+	store     func(path string, content []byte) error
 }
 
 // New reads the state of every log and refuses to start if any is damaged.
@@ -106,6 +116,7 @@ func New(o Options) (*Witness, error) {
 		w.report = slog.New(slog.DiscardHandler)
 	}
 	w.mux.HandleFunc("POST /add-checkpoint", w.addCheckpoint)
+	w.mux.HandleFunc("GET /checkpoint", w.lastCheckpoint)
 	for _, l := range o.Logs {
 		if err := w.follow(o.Folder, l); err != nil {
 			return nil, errors.Join(err, unlock())
@@ -125,7 +136,11 @@ func (w *Witness) follow(folder string, l Log) error {
 		if err != nil || v.Name() != l.Origin {
 			return problem.New(problem.Invalid, "a log's verifier key must be Ed25519 and carry the log's origin as its name")
 		}
-		s.keys = append(s.keys, v)
+		alone, err := ledger.NewVerifier(ledger.Policy{Origin: l.Origin, Log: key, Witnesses: w.VerifierKeys(), Quorum: 1})
+		if err != nil {
+			return err
+		}
+		s.keys, s.verifiers = append(s.keys, v), append(s.verifiers, alone)
 	}
 	signed, err := os.ReadFile(s.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -135,12 +150,31 @@ func (w *Witness) follow(folder string, l Log) error {
 	if err != nil {
 		return problem.Wrap(problem.Unavailable, err, "the witness's state cannot be read")
 	}
-	tree, err := ledger.OpenTree(signed, s.keys...)
-	if err != nil || tree.Origin != l.Origin {
+	if err := s.resume(signed, l.Origin); err != nil {
 		return problem.Wrap(problem.Invalid, err, "the witness's state is damaged; restore it, an empty one would forget what was cosigned")
 	}
-	s.tree = tree
 	w.logs[l.Origin] = s
+	return nil
+}
+
+// resume takes the state up from its file. One without cosignatures is of an earlier version, which did not keep them.
+func (s *state) resume(signed []byte, origin string) error {
+	tree, err := ledger.OpenTree(signed, s.keys...)
+	if err != nil {
+		return err
+	}
+	if tree.Origin != origin {
+		return ledger.ErrAltered
+	}
+	for _, v := range s.verifiers {
+		at, err := v.LastCosigned(signed)
+		if err == nil && at.After(s.signed) {
+			s.signed = at
+		} else if errors.Is(err, ledger.ErrAltered) {
+			return err
+		}
+	}
+	s.tree, s.note = tree, signed
 	return nil
 }
 
@@ -237,6 +271,7 @@ func (w *Witness) advance(s *state, r ledger.Request, tree ledger.Tree) (string,
 	}
 	if s.tree.Origin != "" {
 		if tree.Size == s.tree.Size && tree.Root != s.tree.Root {
+			w.convict(s, r.Checkpoint)
 			return "", refuse(http.StatusConflict, "another tree of this size was cosigned")
 		}
 		if err := tree.CheckConsistency(s.tree, r.Path); err != nil {
@@ -249,18 +284,66 @@ func (w *Witness) advance(s *state, r ledger.Request, tree ledger.Tree) (string,
 	if now.Before(s.signed) {
 		return "", fmt.Errorf("this machine's clock went back by %v", s.signed.Sub(now))
 	}
-	if tree != s.tree {
-		if err := s.store(s.path, r.Checkpoint); err != nil {
-			return "", err // nothing was cosigned, whether or not the file changed
-		}
-		s.tree = tree
-	}
-	s.signed = now
 	var lines strings.Builder
 	for _, c := range w.cosigners {
 		lines.WriteString(c.Cosign(tree, now).Line)
 	}
+	signed := append(ledger.WithoutCosignatures(r.Checkpoint), lines.String()...)
+	if err := s.store(s.path, signed); err != nil {
+		return "", err // nothing was cosigned, whether or not the file changed
+	}
+	s.tree, s.note, s.signed = tree, signed, now
 	return lines.String(), nil
+}
+
+// maxEvidence is how many proofs against one witness's logs are kept: one is enough, and a log could make any number.
+const maxEvidence = 16
+
+// convict keeps what proves that the log has signed two trees of one size. That it cannot be kept changes no answer.
+func (w *Witness) convict(s *state, other []byte) {
+	folder := filepath.Dir(s.path)
+	kept, err := filepath.Glob(filepath.Join(folder, "evidence-*.txt"))
+	if err != nil || len(kept) >= maxEvidence {
+		return
+	}
+	for _, v := range s.verifiers {
+		// Trees of one size need no hashes.
+		e, err := v.Contradiction(s.note, other, nil)
+		if err != nil || e == nil {
+			continue // signed by different keys of the log
+		}
+		b := e.Marshal()
+		sum := sha256.Sum256(b)
+		path := filepath.Join(folder, fmt.Sprintf("evidence-%x.txt", sum[:8]))
+		if err := replaceFile(path, b); err != nil {
+			w.report.Error("evidence could not be kept", "cause", err.Error())
+			return
+		}
+		w.report.Error("the log has signed two trees of one size; arca verify checks the evidence", "file", filepath.Base(path))
+		return
+	}
+}
+
+// lastCheckpoint shows what was cosigned last.
+func (w *Witness) lastCheckpoint(rw http.ResponseWriter, r *http.Request) {
+	s := w.logs[r.URL.Query().Get("origin")]
+	if len(w.logs) == 1 && !r.URL.Query().Has("origin") {
+		for _, s = range w.logs {
+		}
+	}
+	if s == nil {
+		http.Error(rw, "this witness does not follow that log; name one with ?origin=", http.StatusNotFound)
+		return
+	}
+	s.mu.Lock()
+	signed := s.note
+	s.mu.Unlock()
+	if signed == nil {
+		http.Error(rw, "nothing has been cosigned yet", http.StatusNotFound)
+		return
+	}
+	rw.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	rw.Write(signed)
 }
 
 // replaceFile makes content the file's content, durably, or leaves the old one.

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
 
 	"arca.example/arca/shared/ledger"
 )
@@ -61,6 +62,23 @@ func (h *history) fetch(t ledger.Tile) ([]byte, error) {
 		return b, nil
 	}
 	return nil, fmt.Errorf("no tile %s", t.Path())
+}
+
+// first gives the tiles of the history's first entries.
+func (h *history) first(t testing.TB, size int64) func(ledger.Tile) ([]byte, error) {
+	list, err := ledger.ParseBundle(h.tiles[ledger.Tile{Entries: true, Width: int(h.edge.Size())}])
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, objects := (&ledger.Edge{}).Append(list[:size])
+	return func(tile ledger.Tile) ([]byte, error) {
+		for _, o := range objects {
+			if o.Tile == tile {
+				return o.Data, nil
+			}
+		}
+		return nil, fmt.Errorf("no tile %s", tile.Path())
+	}
 }
 
 func (h *history) at(t testing.TB, size int64) ledger.Tree {
@@ -170,6 +188,99 @@ func TestProtocolSentences(t *testing.T) {
 	w.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/add-checkpoint", nil))
 	if rec.Code != http.StatusMethodNotAllowed {
 		t.Error(rec.Code)
+	}
+}
+
+// shown is what a witness tells who asks for its last checkpoint.
+func shown(w *Witness, query string) (int, []byte) {
+	rec := httptest.NewRecorder()
+	w.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/checkpoint"+query, nil))
+	return rec.Code, rec.Body.Bytes()
+}
+
+func TestTheLastCheckpointIsShown(t *testing.T) {
+	folder := t.TempDir()
+	w := open(t, folder)
+	h := newHistory(t, "", 40)
+	if code, _ := shown(w, ""); code != 404 {
+		t.Fatal("before anything was cosigned:", code)
+	}
+	post(t, w, h.request(t, 0, 20).Marshal())
+	policy := ledger.Policy{Origin: origin, Log: h.vkey, Witnesses: w.VerifierKeys(), Quorum: 1}
+	for round := range 2 {
+		for _, query := range []string{"", "?origin=" + origin} {
+			code, body := shown(w, query)
+			if c, err := policy.Verify(body); code != 200 || err != nil || c.Size != 20 || !c.Latest.Equal(clock) {
+				t.Fatalf("round %d: %d %q %v", round, code, body, err)
+			}
+		}
+		if code, _ := shown(w, "?origin=else"); code != 404 {
+			t.Error("another log:", code)
+		}
+		w.Close()
+		w = open(t, folder) // a new process shows the same
+	}
+	w.Close()
+}
+
+func TestALogThatForksIsConvicted(t *testing.T) {
+	folder := t.TempDir()
+	w := open(t, folder)
+	defer w.Close()
+	h := newHistory(t, "", 40)
+	post(t, w, h.request(t, 0, 20).Marshal())
+	for n := range 20 {
+		fork := newHistory(t, fmt.Sprintf("fork %d", n), 40)
+		if got := post(t, w, fork.request(t, 20, 20).Marshal()); got.Code != 409 {
+			t.Fatal(got.Code)
+		}
+		post(t, w, fork.request(t, 20, 20).Marshal()) // the same again is the same file
+	}
+	files, err := filepath.Glob(filepath.Join(folder, "evidence-*.txt"))
+	if err != nil || len(files) != maxEvidence {
+		t.Fatal(files, err)
+	}
+	b, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := ledger.ParseEvidence(b)
+	if err != nil || e.Kind != ledger.KindFork || len(e.Accused) != 1 || e.Accused[0].Key != h.vkey {
+		t.Fatalf("%+v %v", e, err)
+	}
+}
+
+// TestAClockThatWentBackAcrossARestartSignsNothing: a smaller tree's time would come after a larger one's.
+func TestAClockThatWentBackAcrossARestartSignsNothing(t *testing.T) {
+	start := func(folder string, at time.Time) *Witness {
+		w := open(t, folder)
+		w.now = func() time.Time { return at }
+		return w
+	}
+	h := newHistory(t, "", 40)
+	folder := t.TempDir()
+	w := start(folder, clock)
+	post(t, w, h.request(t, 0, 20).Marshal())
+	w.Close()
+	w = start(folder, clock.Add(-time.Hour))
+	if got := post(t, w, h.request(t, 20, 30).Marshal()); got.Code != 503 {
+		t.Fatal(got.Code, got.Body)
+	}
+	// The twin forgets the time with the process, and convicts itself.
+	w.logs[origin].signed = time.Time{}
+	small, _ := os.ReadFile(w.logs[origin].path)
+	if got := post(t, w, h.request(t, 20, 30).Marshal()); got.Code != 200 {
+		t.Fatal(got.Code)
+	}
+	_, large := shown(w, "")
+	w.Close()
+	v, err := ledger.NewVerifier(ledger.Policy{Origin: origin, Log: h.vkey, Witnesses: w.VerifierKeys(), Quorum: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := v.Contradiction(small, large, func(larger ledger.Tree) tlog.HashReader { return ledger.Reader(larger, h.first(t, larger.Size)) })
+	if err != nil || e == nil || e.Kind != ledger.KindRollback || len(e.Accused) != 2 {
+		t.Fatalf("%+v %v", e, err)
 	}
 }
 
