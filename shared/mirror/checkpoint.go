@@ -7,6 +7,8 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/mod/sumdb/tlog"
+
 	"arca.example/arca/shared/ledger"
 	"arca.example/arca/shared/problem"
 )
@@ -43,7 +45,7 @@ func (m *Mirror) advance(ctx context.Context) (ledger.Checkpoint, error) {
 	if err != nil {
 		return old, err
 	}
-	next, signed, err := m.continued(old.Tree, answer)
+	next, signed, err := m.continued(ctx, old.Tree, answer)
 	if err != nil {
 		return old, err
 	}
@@ -64,7 +66,7 @@ func (m *Mirror) first(ctx context.Context) (ledger.Checkpoint, error) {
 }
 
 // continued verifies an answer of Consistency and gives the checkpoint in it. A contradiction is kept as evidence.
-func (m *Mirror) continued(old ledger.Tree, answer []byte) (ledger.Checkpoint, []byte, error) {
+func (m *Mirror) continued(ctx context.Context, old ledger.Tree, answer []byte) (ledger.Checkpoint, []byte, error) {
 	// The answer is an add-checkpoint body without its first line, so its strict parser serves here too.
 	proof, err := ledger.ParseRequest(fmt.Appendf(nil, "old %d\n%s", old.Size, answer))
 	if err != nil {
@@ -75,7 +77,7 @@ func (m *Mirror) continued(old ledger.Tree, answer []byte) (ledger.Checkpoint, [
 		return next, nil, problem.Wrap(problem.KindOf(err), err, "the vault's checkpoint is refused: %s", problem.MessageOf(err))
 	}
 	if err := m.judge.continues(next, old, proof); err != nil {
-		return next, nil, m.contradiction(old, answer, err)
+		return next, nil, m.contradiction(ctx, old, answer, proof.Checkpoint, err)
 	}
 	return next, proof.Checkpoint, nil
 }
@@ -91,25 +93,38 @@ func (m *Mirror) shorter(ctx context.Context, old ledger.Checkpoint, cause error
 		return problem.Wrap(problem.KindOf(err), err, "the vault's checkpoint is refused: %s", problem.MessageOf(err))
 	}
 	if c.Size < old.Size {
-		return m.contradiction(old.Tree, signed, cause)
+		return m.contradiction(ctx, old.Tree, signed, signed, cause)
 	}
 	return cause
 }
 
-// contradiction writes down what the log showed before and what it shows now, so that anybody can check it without us.
-func (m *Mirror) contradiction(old ledger.Tree, shown []byte, cause error) error {
+// contradiction writes down what the log showed before and what it shows now. Where both are signed by the same keys and the
+// log serves the tiles that show it, that is evidence which anybody can check without us; else both stand there as they were shown.
+func (m *Mirror) contradiction(ctx context.Context, old ledger.Tree, shown, now []byte, cause error) error {
 	kept, err := os.ReadFile(m.path("checkpoint"))
 	if err != nil {
 		return failed(err, "read the mirror's checkpoint")
 	}
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "The log contradicts itself. It showed the tree of %d entries with root %s; this mirror keeps:\n\n%s\n", old.Size, old.Root, kept)
-	fmt.Fprintf(&b, "Then it showed, with the consistency proof in front if there is one:\n\n%s", shown)
+	proven, err := m.verifier.Contradiction(kept, now, m.hashes(ctx))
+	if err == nil && proven != nil {
+		b.Write(proven.Marshal())
+	} else {
+		fmt.Fprintf(&b, "The log contradicts itself. It showed the tree of %d entries with root %s; this mirror keeps:\n\n%s\n", old.Size, old.Root, kept)
+		fmt.Fprintf(&b, "Then it showed, with the consistency proof in front if there is one:\n\n%s", shown)
+	}
 	name := "log-" + m.cfg.Now().UTC().Format("20060102T150405.000000000Z") + ".txt"
 	if err := m.replace(m.path("evidence", name), b.Bytes()); err != nil {
 		return err
 	}
 	return problem.Wrap(problem.Denied, cause, "the vault shows a log that is shorter than before or does not continue it; both are kept in the mirror's folder as evidence/%s: give that file to the auditor, and do not rely on this vault", name)
+}
+
+// hashes reads the vault's tiles of a tree and believes them only so far as they lead to its root.
+func (m *Mirror) hashes(ctx context.Context) func(ledger.Tree) tlog.HashReader {
+	return func(t ledger.Tree) tlog.HashReader {
+		return ledger.Reader(t, func(tile ledger.Tile) ([]byte, error) { return m.cfg.Vault.Tile(ctx, tile.Path()) })
+	}
 }
 
 // link verifies that a checkpoint under which a pack was proven lies in the same history as the one that is kept.
@@ -132,7 +147,7 @@ func (m *Mirror) link(ctx context.Context, c ledger.Checkpoint) error {
 		if err != nil {
 			return err
 		}
-		shown, _, err := m.continued(c.Tree, answer)
+		shown, signed, err := m.continued(ctx, c.Tree, answer)
 		if err != nil {
 			return err
 		}
@@ -140,7 +155,7 @@ func (m *Mirror) link(ctx context.Context, c ledger.Checkpoint) error {
 			return nil
 		}
 		if shown.Size == newest.Size {
-			return m.contradiction(newest.Tree, answer, ledger.ErrAltered)
+			return m.contradiction(ctx, newest.Tree, answer, signed, ledger.ErrAltered)
 		}
 		if _, err := m.advance(ctx); err != nil {
 			return err

@@ -26,7 +26,7 @@
 //	packs/%012d         a pack, as the vault stores it
 //	index/%012d.json    its row: what shows that it is the witnessed one
 //	checkpoint          the newest checkpoint that was verified
-//	evidence/<time>     two checkpoints of the log that contradict each other, with the proof that fails
+//	evidence/<time>     two checkpoints of the log that contradict each other: a ledger.Evidence where one can be made
 //	incoming/           what is being fetched; emptied at the next Sync
 //
 // A row is canonical JSON of at most 128 KiB:

@@ -28,6 +28,8 @@ type Vault interface {
 	Checkpoint(ctx context.Context) ([]byte, error)
 	// Consistency gives path lines from a size, a blank line, and the newest cosigned checkpoint.
 	Consistency(ctx context.Context, from int64) ([]byte, error)
+	// Tile gives a tile of the log by its C2SP path.
+	Tile(ctx context.Context, path string) ([]byte, error)
 }
 
 // Config is what a mirror is given.

@@ -331,6 +331,8 @@ func TestAForkAndAShorterLogAreKeptAsEvidenceAndRefused(t *testing.T) {
 			}
 			if text := evidence(t, m); !strings.Contains(text, string(before)) || strings.Count(text, mirrortest.Origin+"\n") < 2 {
 				t.Fatalf("evidence:\n%s", text)
+			} else if e, err := ledger.ParseEvidence([]byte(text)); (err == nil) != (name != "shorter") || err == nil && len(e.Accused) != 4 {
+				t.Fatalf("a stranger reads the evidence as %+v: %v", e, err)
 			}
 			if after, _ := os.ReadFile(m.path("checkpoint")); !bytes.Equal(before, after) {
 				t.Fatal("the checkpoint was replaced")
