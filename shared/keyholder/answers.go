@@ -136,16 +136,8 @@ func (k *Keyholder) show(ctx context.Context, asked Asked, provable bool) (wire.
 	for _, d := range asked.Approvals {
 		out.Approvals = append(out.Approvals, d.Raw)
 	}
-	var joint record.Joint
-	if found, err := k.read(ctx, personName(asked.Author), &joint); err != nil || !found {
-		return out, err
-	}
-	trust, err := k.Trust(ctx)
-	if err != nil {
-		return out, err
-	}
-	e, _, err := k.enrolment(trust, joint)
-	out.Author = e.Name
+	author, _, err := k.everEnrolled(ctx, asked.Author)
+	out.Author = author.Enrolment.Name
 	return out, err
 }
 

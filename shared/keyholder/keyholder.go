@@ -29,6 +29,8 @@
 //	author/<unit>/<collector>  the collector's last batch of a unit
 //	request/<hash>             a request, its approvals, their log openings
 //	requests/<n>, requests     the inbox in order of arrival, its counter
+//	released/<request>         numbers of the events that say what was released for a request
+//	act/<hash>                 a reader's act that was begun: on what, and what ended it
 //	nonce/<author>/<nonce>     statements seen (replay), until they expire
 //	journal/<case>             number, last event and posted mark of a case's journal
 //	event/<case>/<n>           an event and its opening

@@ -149,7 +149,7 @@ func (k *Keyholder) FileRefusal(ctx context.Context, raw string) error {
 		if err := c.put(name, st.Hash); err != nil {
 			return err
 		}
-		_, err := c.journal(r.Chain, record.EventRefused, map[string]any{"by": author.ID, "reason": r.Reason, "statement": raw})
+		_, err := c.journal(r.Chain, record.EventRefused, record.StatementEvent{By: author.ID, Enrolment: author.Enrolled, Reason: r.Reason, Statement: raw})
 		return err
 	})
 }
@@ -294,11 +294,23 @@ func (c *change) file(collector Person, f *filing) error {
 	if err := c.put(batchOfName(st.Unit, unit.Batches), id); err != nil {
 		return err
 	}
-	if _, err := c.journal(st.Unit.Order, record.EventNoted, map[string]record.Digest{"collector": collector.ID, "statement": f.hash}); err != nil {
+	if _, err := c.journal(st.Unit.Order, record.EventNoted, notedEvent(f.note, collector.ID, f.hash)); err != nil {
 		return err
 	}
 	c.putBytes(batchName(id), f.raw)
 	return nil
+}
+
+// notedEvent is what the journal says of a batch.
+func notedEvent(note *seal.Note, collector record.KeyID, hash record.Digest) record.NotedEvent {
+	out := record.NotedEvent{
+		Batch: record.ID(note.Statement.Batch), Collector: collector, Recordings: make([]record.ID, 0, len(note.Members)),
+		Signature: note.Signature[:], Signed: note.Statement.Bytes(), Statement: hash,
+	}
+	for _, m := range note.Members {
+		out.Recordings = append(out.Recordings, record.ID(m.Recording))
+	}
+	return out
 }
 
 // follow holds a batch against the collector's previous one, so that a missing batch shows at once.

@@ -160,7 +160,7 @@ func (c *change) admit(trust Pinned, hash record.Digest, next law.Member, raw st
 			return err
 		}
 	}
-	if _, err := c.journal(hash, record.EventAdmitted, map[string]string{"kind": string(next.Order.Kind), "member": next.Hash.String(), "statement": raw}); err != nil {
+	if _, err := c.journal(hash, record.EventAdmitted, record.AdmittedEvent{Kind: next.Order.Kind, Member: next.Hash, Statement: raw}); err != nil {
 		return err
 	}
 	row.Members = append(row.Members, raw)

@@ -47,7 +47,8 @@ func setDigest(set []record.Digest) record.Digest {
 type Person struct {
 	ID        record.KeyID
 	Enrolment record.Enrolment
-	Joint     record.Joint // the enrolment as it was signed
+	Enrolled  record.Digest // names the enrolment
+	Joint     record.Joint  // the enrolment as it was signed
 	Suspended bool
 }
 
@@ -114,22 +115,7 @@ func (k *Keyholder) Enrol(ctx context.Context, joint record.Joint) (Person, erro
 
 // openEnrolment verifies an enrolment under a trust file.
 func openEnrolment(trust Pinned, joint record.Joint) (record.Enrolment, record.Digest, error) {
-	var e record.Enrolment
-	signers := []record.PublicKey{trust.Court.Registrar, trust.Custodian.Registrar}
-	if len(joint) == 1 {
-		signers = []record.PublicKey{trust.Court.Root}
-	}
-	hash, err := joint.Open(record.TypeEnrolment, &e, signers...)
-	if err != nil {
-		return e, hash, err
-	}
-	if err := e.Validate(); err != nil {
-		return e, hash, err
-	}
-	if e.FromCourtRoot() != (len(joint) == 1) {
-		return e, hash, problem.New(problem.Denied, "judges and clerks are enrolled by the court's root alone, everybody else by both registrars")
-	}
-	return e, hash, trust.addressed(e.Audience)
+	return trust.OpenEnrolment(trust.Hash, joint)
 }
 
 // enrolled is an enrolment that this process has verified, with its hash.
@@ -253,7 +239,7 @@ func (k *Keyholder) Person(ctx context.Context, id record.KeyID) (Person, error)
 	if now := k.now(); slices.Contains(all.Suspended, id) || !now.Before(e.Expires) || now.Add(skew).Before(e.Issued) {
 		return Person{}, unknown
 	}
-	return Person{ID: id, Enrolment: e, Joint: joint}, nil
+	return Person{ID: id, Enrolment: e, Enrolled: hash, Joint: joint}, nil
 }
 
 // People lists every enrolment, suspended ones marked, in the order of key ids.

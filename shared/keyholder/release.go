@@ -61,7 +61,7 @@ func (k *Keyholder) release(ctx context.Context, asked Asked, rests map[string]i
 	if err != nil {
 		return "", err
 	}
-	grant, err := k.grant(ctx, asked, at)
+	grant, err := k.grant(ctx, asked, at.Checkpoint)
 	if err != nil {
 		return "", err
 	}
@@ -70,6 +70,7 @@ func (k *Keyholder) release(ctx context.Context, asked Asked, rests map[string]i
 		return "", err
 	}
 	maps.Copy(grant.rows, rests)
+	grant.checkpoint = at.note
 	return k.commitRelease(ctx, asked, release, grant)
 }
 
@@ -77,6 +78,9 @@ func (k *Keyholder) release(ctx context.Context, asked Asked, rests map[string]i
 type granted struct {
 	rows  map[string]int64 // version of every row that the decision rests on
 	asked time.Time        // when the other keyholder was asked for its status
+
+	enrolment  record.Digest // of the author, as it counted
+	checkpoint string        // the note by whose time it was decided
 }
 
 // grant decides. Everything is judged by the witnesses' time: expiry by the latest, not-before by the
@@ -114,7 +118,7 @@ func (k *Keyholder) grant(ctx context.Context, asked Asked, at ledger.Checkpoint
 	if err != nil {
 		return granted{}, err
 	}
-	return granted{rests, drawn}, mayHave(releaseAction(r.Class), author, state, r, approvers)
+	return granted{rows: rests, asked: drawn, enrolment: author.Enrolled}, mayHave(releaseAction(r.Class), author, state, r, approvers)
 }
 
 // approvers are the distinct people other than the author, in service now, whose approval has not expired.
@@ -350,16 +354,28 @@ func (k *Keyholder) commitRelease(ctx context.Context, asked Asked, release reco
 				return err
 			}
 		}
-		_, err := c.journal(asked.Request.Chain, record.EventReleased, map[string]any{
-			"to": asked.Author, "request": asked.Hash, "class": release.Class, "from": release.From,
-			"items": len(release.Items), "total": release.Total, "answer": record.HashStatement(answer),
-		})
-		return err
+		return c.journalRelease(asked, release, g, record.HashStatement(answer))
 	})
 	if err != nil {
 		return "", err
 	}
 	return answer, nil
+}
+
+// journalRelease writes down which recordings' halves leave, and where a reader's later acts find that they did.
+func (c *change) journalRelease(asked Asked, release record.Release, g granted, answer record.Digest) error {
+	body := record.ReleasedEvent{
+		Answer: answer, Checkpoint: g.checkpoint, Class: release.Class, Enrolment: g.enrolment, From: release.From, Items: len(release.Items),
+		Recordings: make([]record.Reference, 0, len(release.Items)), Request: asked.Hash, To: asked.Author, Total: release.Total,
+	}
+	for _, item := range release.Items {
+		body.Recordings = append(body.Recordings, record.Reference{Batch: item.Batch, Recording: item.Recording})
+	}
+	made, err := c.journal(asked.Request.Chain, record.EventReleased, body)
+	if err != nil {
+		return err
+	}
+	return c.listRelease(asked.Hash, release.From, made)
 }
 
 // requireVersion makes the change fail unless a row still has the version that a decision was made on.

@@ -136,7 +136,9 @@ func (c *change) fileRequest(st record.Statement, author Person, r *record.Reque
 	if _, err := c.load(inboxCounter, &count); err != nil {
 		return err
 	}
-	made, err := c.journal(r.Chain, record.EventAsked, map[string]any{"by": author.ID, "request": st.Hash, "class": r.Class, "purpose": r.Purpose, "statement": st.Raw})
+	made, err := c.journal(r.Chain, record.EventAsked, record.StatementEvent{
+		By: author.ID, Class: r.Class, Enrolment: author.Enrolled, Purpose: r.Purpose, Request: st.Hash, Statement: st.Raw,
+	})
 	if err != nil {
 		return err
 	}
@@ -243,7 +245,9 @@ func (c *change) fileApproval(st record.Statement, author Person, asked Asked, a
 	if a.Approve {
 		kind = record.EventApproved
 	}
-	made, err := c.journal(asked.Request.Chain, kind, map[string]any{"by": author.ID, "request": a.Request, "reason": a.Reason, "statement": st.Raw})
+	made, err := c.journal(asked.Request.Chain, kind, record.StatementEvent{
+		By: author.ID, Enrolment: author.Enrolled, Reason: a.Reason, Request: a.Request, Statement: st.Raw,
+	})
 	if err != nil {
 		return err
 	}
@@ -303,9 +307,7 @@ func (k *Keyholder) refuse(ctx context.Context, chain record.Digest, st record.S
 		return reason // a chain that is not known here has no journal to write in
 	}
 	err := k.act(ctx, chain, func(c *change) error {
-		_, err := c.journal(chain, record.EventRefused, map[string]any{
-			"by": st.Author, "statement": st.Raw, "reason": problem.MessageOf(reason),
-		})
+		_, err := c.journal(chain, record.EventRefused, record.StatementEvent{By: st.Author, Reason: problem.MessageOf(reason), Statement: st.Raw})
 		return err
 	})
 	if err != nil {
@@ -381,23 +383,29 @@ func (k *Keyholder) openFiled(ctx context.Context, raw string, typ record.Type, 
 	if err != nil {
 		return peek, err
 	}
-	var joint record.Joint
-	found, err := k.read(ctx, personName(peek.Author), &joint)
+	author, found, err := k.everEnrolled(ctx, peek.Author)
 	if err != nil {
 		return peek, err
 	}
 	if !found {
 		return peek, problem.New(problem.Denied, "the author of a stored statement is not enrolled")
 	}
+	return record.Open(raw, typ, author.Enrolment.Key, v)
+}
+
+// everEnrolled finds a person by their key, in service or not.
+func (k *Keyholder) everEnrolled(ctx context.Context, id record.KeyID) (Person, bool, error) {
+	var joint record.Joint
+	found, err := k.read(ctx, personName(id), &joint)
+	if err != nil || !found {
+		return Person{}, false, err
+	}
 	trust, err := k.Trust(ctx)
 	if err != nil {
-		return peek, err
+		return Person{}, false, err
 	}
-	e, _, err := k.enrolment(trust, joint)
-	if err != nil {
-		return peek, err
-	}
-	return record.Open(raw, typ, e.Key, v)
+	e, hash, err := k.enrolment(trust, joint)
+	return Person{ID: id, Enrolment: e, Enrolled: hash, Joint: joint}, err == nil, err
 }
 
 // maySee answers whether a person may see a request.
@@ -414,20 +422,20 @@ func (k *Keyholder) maySee(ctx context.Context, who Person, asked Asked) bool {
 
 // provenAsked verifies the inclusion of a request and of its approvals, each under a checkpoint that the quorum has cosigned within
 // five minutes, and gives the newest such checkpoint: by its time everything is judged.
-func (k *Keyholder) provenAsked(ctx context.Context, asked Asked) (ledger.Checkpoint, error) {
+func (k *Keyholder) provenAsked(ctx context.Context, asked Asked) (witnessed, error) {
 	trust, err := k.Trust(ctx)
 	if err != nil {
-		return ledger.Checkpoint{}, err
+		return witnessed{}, err
 	}
 	verifier, err := k.verifier(trust)
 	if err != nil {
-		return ledger.Checkpoint{}, err
+		return witnessed{}, err
 	}
-	var newest ledger.Checkpoint
+	var newest witnessed
 	for _, o := range append([]opening{asked.opening}, asked.openings...) {
 		at, err := k.proven(ctx, verifier, o)
 		if err != nil {
-			return ledger.Checkpoint{}, err
+			return witnessed{}, err
 		}
 		if newest.Size == 0 || at.Earliest.After(newest.Earliest) {
 			newest = at
@@ -436,20 +444,30 @@ func (k *Keyholder) provenAsked(ctx context.Context, asked Asked) (ledger.Checkp
 	return newest, nil
 }
 
-func (k *Keyholder) proven(ctx context.Context, verifier *ledger.Verifier, o opening) (ledger.Checkpoint, error) {
+// witnessed is a verified checkpoint with the signed note that it was read from.
+type witnessed struct {
+	ledger.Checkpoint
+	note string
+}
+
+func (k *Keyholder) proven(ctx context.Context, verifier *ledger.Verifier, o opening) (witnessed, error) {
 	entry, err := o.entry()
 	if err != nil {
-		return ledger.Checkpoint{}, err
+		return witnessed{}, err
 	}
 	proof, err := k.log.Proof(ctx, entry)
 	if err != nil {
-		return ledger.Checkpoint{}, unproven(err)
+		return witnessed{}, unproven(err)
 	}
 	at, _, err := verifier.VerifyInclusion(entry, proof)
 	if err != nil {
-		return ledger.Checkpoint{}, err
+		return witnessed{}, err
 	}
-	return at, at.Fresh(k.cfg.Now(), skew)
+	parsed, err := ledger.ParseProof(proof)
+	if err != nil {
+		return witnessed{}, err
+	}
+	return witnessed{at, string(parsed.Checkpoint)}, at.Fresh(k.cfg.Now(), skew)
 }
 
 // unproven says in a keyholder's own words that the log gave no proof. The vault's words go no further than the process log: they

@@ -225,7 +225,7 @@ func (r *Reader) learnPeople(ctx context.Context) error {
 	}
 	known := map[record.KeyID]record.Enrolment{}
 	for _, p := range slices.Concat(lists[0], lists[1]) {
-		if e, ok := r.openEnrolment(p.Enrolment); ok {
+		if e, _, err := r.cfg.Trust.OpenEnrolment(r.cfg.Fingerprint, p.Enrolment); err == nil {
 			known[e.Key.ID()] = e
 		}
 	}
@@ -236,21 +236,6 @@ func (r *Reader) learnPeople(ctx context.Context) error {
 	defer r.mu.Unlock()
 	maps.Copy(r.people, known)
 	return nil
-}
-
-// openEnrolment verifies an enrolment by the registrars, or by the court's root for its judges and clerks. Suspension and expiry do
-// not matter here: what was signed while in service stays signed.
-func (r *Reader) openEnrolment(joint record.Joint) (record.Enrolment, bool) {
-	var e record.Enrolment
-	t := &r.cfg.Trust
-	signers := []record.PublicKey{t.Court.Registrar, t.Custodian.Registrar}
-	if len(joint) == 1 {
-		signers = []record.PublicKey{t.Court.Root}
-	}
-	if _, err := joint.Open(record.TypeEnrolment, &e, signers...); err != nil {
-		return e, false
-	}
-	return e, e.Validate() == nil && e.FromCourtRoot() == (len(joint) == 1) && e.Audience == r.cfg.Fingerprint
 }
 
 func (r *Reader) person(id record.KeyID) (record.Enrolment, bool) {

@@ -38,6 +38,10 @@ const (
 	EventReleased  EventKind = "released"  // halves were handed over
 	EventPack      EventKind = "pack"      // a pack arrived at the vault
 	EventStamped   EventKind = "stamped"   // a checkpoint was timestamped (RFC 3161)
+	EventFound     EventKind = "found"     // a reader's act: recordings were listed, see Act
+	EventOpened    EventKind = "opened"    // a reader's act
+	EventCopied    EventKind = "copied"    // a reader's act: what was opened is a file now
+	EventDisclosed EventKind = "disclosed" // a reader's act: a bundle was made
 )
 
 // Bytes gives the canonical bytes, which the log entry commits to.
@@ -59,4 +63,48 @@ type StampEvent struct {
 	Checkpoint Digest `json:"checkpoint"` // SHA-256 of the stamped checkpoint, cosignatures included
 	Number     uint64 `json:"number"`
 	Token      Digest `json:"token"` // SHA-256 of the token
+}
+
+// NotedEvent is the body of EventNoted: whoever holds the note can hold it against Signed, whoever does not learns which
+// recordings the batch has.
+type NotedEvent struct {
+	Batch      ID     `json:"batch"`
+	Collector  KeyID  `json:"collector"`
+	Recordings []ID   `json:"recordings"`
+	Signature  []byte `json:"signature"` // the collector's, over Signed (package seal)
+	Signed     []byte `json:"signed"`    // the batch's statement: unit, number, hashes of descriptors and members
+	Statement  Digest `json:"statement"` // its hash
+}
+
+// ReleasedEvent is the body of EventReleased.
+type ReleasedEvent struct {
+	Answer     Digest      `json:"answer"`     // hash of the signed answer that carries the halves
+	Checkpoint string      `json:"checkpoint"` // cosigned note by whose time it was decided: the release is younger
+	Class      string      `json:"class"`
+	Enrolment  Digest      `json:"enrolment"` // of To, as it counted
+	From       int         `json:"from"`      // position of the first of Recordings in the whole answer
+	Items      int         `json:"items"`
+	Recordings []Reference `json:"recordings"` // whose halves left
+	Request    Digest      `json:"request"`
+	To         KeyID       `json:"to"`
+	Total      int         `json:"total"`
+}
+
+// StatementEvent is the body of an event that says that a statement came: asked, approved, denied, refused and a reader's acts. What
+// the statement says is not repeated, apart from what a journal is searched for.
+type StatementEvent struct {
+	By        KeyID  `json:"by"`
+	Class     string `json:"class,omitzero"`
+	Enrolment Digest `json:"enrolment,omitzero"` // of By, as it counted
+	Purpose   string `json:"purpose,omitzero"`   // asked
+	Reason    string `json:"reason,omitzero"`
+	Request   Digest `json:"request,omitzero"`
+	Statement string `json:"statement"` // as signed
+}
+
+// AdmittedEvent is the body of EventAdmitted.
+type AdmittedEvent struct {
+	Kind      OrderKind `json:"kind"`
+	Member    Digest    `json:"member"`
+	Statement string    `json:"statement"`
 }

@@ -89,6 +89,30 @@ func (e *Enrolment) separate() error {
 	return nil
 }
 
+// OpenEnrolment verifies an enrolment under a trust file that is known by its hash: by both registrars, or by the court's root alone for
+// judges and clerks. The digest names the enrolment. Suspension and expiry are not looked at: what was signed in service stays signed.
+func (t *Trust) OpenEnrolment(audience Digest, joint Joint) (Enrolment, Digest, error) {
+	var e Enrolment
+	signers := []PublicKey{t.Court.Registrar, t.Custodian.Registrar}
+	if len(joint) == 1 {
+		signers = []PublicKey{t.Court.Root}
+	}
+	hash, err := joint.Open(TypeEnrolment, &e, signers...)
+	if err != nil {
+		return e, hash, err
+	}
+	if err := e.Validate(); err != nil {
+		return e, hash, err
+	}
+	if e.FromCourtRoot() != (len(joint) == 1) {
+		return e, hash, problem.New(problem.Denied, "judges and clerks are enrolled by the court's root alone, everybody else by both registrars")
+	}
+	if e.Audience != audience {
+		return e, hash, problem.New(problem.Denied, "the enrolment was made for another installation")
+	}
+	return e, hash, nil
+}
+
 // PersonSuspension takes effect with one signature, by either registrar, the court's root or a judge.
 type PersonSuspension struct {
 	Audience Digest    `json:"aud"`

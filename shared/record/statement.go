@@ -32,6 +32,7 @@ const (
 	TypeRelease    Type = "arca-release"
 	TypeProof      Type = "arca-proof"
 	TypeRefusal    Type = "arca-refusal"
+	TypeAct        Type = "arca-act"
 )
 
 // Statement is a verified signed statement.

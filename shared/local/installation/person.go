@@ -71,20 +71,8 @@ func (f *Folder) OpenEnrolment(joint record.Joint) (record.Enrolment, error) {
 	if err != nil {
 		return e, err
 	}
-	signers := []record.PublicKey{trust.Court.Registrar, trust.Custodian.Registrar}
-	if len(joint) == 1 {
-		signers = []record.PublicKey{trust.Court.Root}
-	}
-	if _, err := joint.Open(record.TypeEnrolment, &e, signers...); err != nil {
-		return e, err
-	}
-	if err := e.Validate(); err != nil {
-		return e, err
-	}
-	if e.FromCourtRoot() != (len(joint) == 1) || e.Audience != f.Config.Trust {
-		return e, problem.New(problem.Denied, "the enrolment was not signed by those who must sign it")
-	}
-	return e, nil
+	e, _, err = trust.OpenEnrolment(f.Config.Trust, joint)
+	return e, err
 }
 
 // Replace writes a private file in one step: readers see the old content or the new.
