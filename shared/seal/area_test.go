@@ -99,7 +99,7 @@ func TestDescriptorsAreTheSignedOnes(t *testing.T) {
 				err = s.check(l)
 			}
 			if err == nil && verify {
-				err = l.Statement.verify(w.pub, l.Signature)
+				err = l.Statement.Verify(w.pub, l.Signature)
 			}
 			return l, err
 		}
@@ -191,7 +191,7 @@ func TestStatementChain(t *testing.T) {
 	sig, st := w.signed.Signature, w.signed.Statement.Bytes()
 	for i := range len(st) * 8 {
 		st[i/8] ^= 1 << (i % 8)
-		if s, err := ParseStatement(st); err == nil && s.verify(w.pub, sig) == nil {
+		if s, err := ParseStatement(st); err == nil && s.Verify(w.pub, sig) == nil {
 			t.Fatalf("bit %d of a statement", i)
 		}
 		st[i/8] ^= 1 << (i % 8)

@@ -498,10 +498,10 @@ func TestNoteIsTheSignedOne(t *testing.T) {
 		if sha256.Sum256(n.Sealed) != n.Statement.Sealed(n.Role) {
 			return errors.New("c_role")
 		}
-		return n.Statement.verify(pub, n.Signature)
+		return n.Statement.Verify(pub, n.Signature)
 	}), "member dropped", "members swapped", "commitment changed", "flip")
 	expect(t, "verifier without c_role", noteAttacks(t, w, func(n *Note, pub ed25519.PublicKey) error {
-		return errors.Join(n.Statement.verify(pub, n.Signature), n.Statement.checkMembers(n.Members))
+		return errors.Join(n.Statement.Verify(pub, n.Signature), n.Statement.checkMembers(n.Members))
 	}), "other c_role", "other role", "other keyholder's c_role")
 	expect(t, "verifier without key id", noteAttacks(t, w, func(n *Note, pub ed25519.PublicKey) error {
 		return errors.Join(n.Statement.checkMembers(n.Members))

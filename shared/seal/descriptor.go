@@ -242,7 +242,7 @@ func (s Slot) OpenDescriptors(area []byte, collector func(CollectorID) (ed25519.
 	if err != nil {
 		return nil, err
 	}
-	return listing, t.statement.verify(pub, t.signature)
+	return listing, t.statement.Verify(pub, t.signature)
 }
 
 func (s Slot) openEach(aead cipher.AEAD, area []byte, lengths []uint32) (out []Descriptor, err error) {

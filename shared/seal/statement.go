@@ -114,7 +114,8 @@ func (s Statement) Follows(before Statement) bool {
 		s.Unit == before.Unit && s.Collector == before.Collector
 }
 
-func (s Statement) verify(pub ed25519.PublicKey, sig Signature) error {
+// Verify checks the collector's signature over the statement.
+func (s Statement) Verify(pub ed25519.PublicKey, sig Signature) error {
 	if len(pub) != ed25519.PublicKeySize || s.Collector != NewCollectorID(pub) || !ed25519.Verify(pub, s.message(), sig[:]) {
 		return problem.New(problem.Denied, "the batch is not signed by this collector; have the collector send it again")
 	}
@@ -160,7 +161,7 @@ func (s Statement) sign(signer crypto.Signer) (sig Signature, err error) {
 	if copy(sig[:], b) != len(sig) || len(b) != len(sig) {
 		return sig, malformed("signature")
 	}
-	return sig, s.verify(pub, sig)
+	return sig, s.Verify(pub, sig)
 }
 
 // Member is what a keyholder knows of a recording: its id and the commitments to its halves.
@@ -241,7 +242,7 @@ func ParseNote(b []byte) (*Note, error) {
 // and that c_role is the signed one. The caller decides whether pub was enrolled
 // for the unit, and whether the statement Follows the last.
 func (n *Note) Verify(pub ed25519.PublicKey) error {
-	if err := n.Statement.verify(pub, n.Signature); err != nil {
+	if err := n.Statement.Verify(pub, n.Signature); err != nil {
 		return err
 	}
 	if err := n.Statement.checkMembers(n.Members); err != nil {
