@@ -48,7 +48,8 @@ func newID() (id record.ID) {
 	return id
 }
 
-func (w *world) VerifierKey() string { return w.witness.VerifierKey() }
+// Name is the witness's.
+func (w *world) Name() string { return "witness.test" }
 
 // AddCheckpoint makes the world its log's witness.
 func (w *world) AddCheckpoint(_ context.Context, r ledger.Request) (string, error) {
