@@ -150,10 +150,8 @@ type Recording struct {
 
 func (r *Recording) derive(b *Batch) {
 	r.ctx = ContextOf(r.id, b.id, b.unit)
-	ci := DeriveHalf(b.court, Court, IndexClass, r.ctx)
-	cc := DeriveHalf(b.court, Court, ContentClass, r.ctx)
-	ui := DeriveHalf(b.custodian, Custodian, IndexClass, r.ctx)
-	uc := DeriveHalf(b.custodian, Custodian, ContentClass, r.ctx)
+	ci, cc := deriveHalves(b.court, Court, r.ctx)
+	ui, uc := deriveHalves(b.custodian, Custodian, r.ctx)
 	r.index = combine(IndexClass, r.ctx, ci, ui)
 	r.content = combine(ContentClass, r.ctx, cc, uc)
 	r.commitments = Commitments{Commitment(ci), Commitment(cc), Commitment(ui), Commitment(uc)}

@@ -1,6 +1,7 @@
 package seal
 
 import (
+	"crypto/hkdf"
 	"crypto/hpke"
 	"crypto/sha256"
 
@@ -38,7 +39,31 @@ func OpenBatch(role Role, unitKey hpke.PrivateKey, batch BatchID, unit Unit, sea
 
 // DeriveHalf gives half_role(class) = HKDF(b_role, salt ctx, "arca/v1/half/"‖role‖"/"‖class).
 func DeriveHalf(secret BatchSecret, role Role, class Class, ctx Context) Half {
-	return derive(secret[:], ctx, "arca/v1/half/"+string(role)+"/"+string(class))
+	return derive(secret[:], ctx, halfInfo(role, class))
+}
+
+func halfInfo(role Role, class Class) string {
+	return "arca/v1/half/" + string(role) + "/" + string(class)
+}
+
+// deriveHalves gives both of a role's halves of a recording. They share HKDF's extraction: secret and salt are the same.
+func deriveHalves(secret BatchSecret, role Role, ctx Context) (index, content Half) {
+	prk, err := hkdf.Extract(sha256.New, secret[:], ctx[:])
+	if err != nil {
+		panic("seal: HKDF refused to extract: " + err.Error())
+	}
+	defer clear(prk)
+	return expandHalf(prk, role, IndexClass), expandHalf(prk, role, ContentClass)
+}
+
+func expandHalf(prk []byte, role Role, class Class) (half Half) {
+	b, err := hkdf.Expand(sha256.New, prk, halfInfo(role, class), len(half))
+	if err != nil {
+		panic("seal: HKDF refused 32 bytes: " + err.Error())
+	}
+	copy(half[:], b)
+	clear(b)
+	return half
 }
 
 // Commitment is SHA-256 of a half. A half is 32 bytes of HKDF output, so its

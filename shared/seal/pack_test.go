@@ -2,6 +2,8 @@ package seal
 
 import (
 	"bytes"
+	"crypto/ecdh"
+	"crypto/mlkem"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
@@ -15,6 +17,7 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"github.com/cloudflare/circl/kem/mlkem/mlkem768"
 	"go.uber.org/goleak"
 )
 
@@ -400,3 +403,23 @@ func TestBrokenDeliveryIsNotSealedAsWhole(t *testing.T) {
 type stuck struct{}
 
 func (stuck) Read([]byte) (int, error) { return 0, nil }
+
+// TestEmptySlotsAreMadeAsTheStandardLibraryWould: the two faster libraries give keys and encapsulations that the standard one agrees with.
+func TestEmptySlotsAreMadeAsTheStandardLibraryWould(t *testing.T) {
+	for range 50 {
+		secret := [32]byte(NewSeed())
+		if key := must(ecdh.X25519().NewPrivateKey(secret[:])); !bytes.Equal(key.PublicKey().Bytes(), x25519Public(secret)) {
+			t.Fatal("another X25519 public key than crypto/ecdh gives")
+		}
+		decapsulation := must(mlkem.GenerateKey768())
+		var key mlkem768.PublicKey
+		if err := key.Unpack(decapsulation.EncapsulationKey().Bytes()); err != nil {
+			t.Fatal(err)
+		}
+		encapsulation, shared := make([]byte, mlkem768.CiphertextSize), make([]byte, mlkem768.SharedKeySize)
+		key.EncapsulateTo(encapsulation, shared, nil)
+		if got := must(decapsulation.Decapsulate(encapsulation)); !bytes.Equal(got, shared) {
+			t.Fatal("crypto/mlkem does not agree with an encapsulation")
+		}
+	}
+}

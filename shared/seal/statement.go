@@ -260,10 +260,12 @@ func (n *Note) Verify(pub ed25519.PublicKey) error {
 func (n *Note) CheckSecret(secret BatchSecret) error {
 	for _, m := range n.Members {
 		ctx := ContextOf(m.Recording, n.Statement.Batch, n.Statement.Unit)
-		for _, class := range []Class{IndexClass, ContentClass} {
-			if err := m.Commitments.Check(n.Role, class, DeriveHalf(secret, n.Role, class, ctx)); err != nil {
-				return err
-			}
+		index, content := deriveHalves(secret, n.Role, ctx)
+		if err := m.Commitments.Check(n.Role, IndexClass, index); err != nil {
+			return err
+		}
+		if err := m.Commitments.Check(n.Role, ContentClass, content); err != nil {
+			return err
 		}
 	}
 	return nil
