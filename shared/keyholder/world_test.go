@@ -34,6 +34,7 @@ type world struct {
 	logDown   bool
 	witnesses bool // cosign
 	peerDown  bool
+	peerSpent time.Duration              // processor time of the other keyholder's statuses
 	peerSays  func(status string) string // replaces the other keyholder's status on the wire
 	people    map[string]*record.Signer
 }
@@ -135,7 +136,9 @@ func (p worldPeer) Status(ctx context.Context, nonce record.ID, chains ...record
 	if p.w.peerDown {
 		return "", problem.New(problem.Unavailable, "down")
 	}
+	before := processor()
 	status, _, err := p.w.keyholder[p.other].Status(ctx, nonce, chains...)
+	p.w.peerSpent += processor() - before
 	if err == nil && p.w.peerSays != nil {
 		status = p.w.peerSays(status)
 	}
