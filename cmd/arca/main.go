@@ -18,10 +18,13 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 )
 
 func main() {
+	// On one core too: a thread that waits for the disk should not hold up one that hashes.
+	runtime.GOMAXPROCS(max(2, runtime.GOMAXPROCS(0)))
 	os.Exit(runProcess())
 }
 

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"time"
 
 	"arca.example/arca/shared/collector"
@@ -96,17 +95,18 @@ func (w *world) sealOnce(chain record.Digest, path string, cores int, send bool)
 		return 0, 0, err
 	}
 	defer c.Close()
-	before := runtime.GOMAXPROCS(cores)
-	defer runtime.GOMAXPROCS(before)
-	began := time.Now()
-	if err := firstError(c.Seal(w.run.ctx, []collector.Item{item(chain, path, largeSize, callStart())}, nil)); err != nil {
+	err = onCores(cores, func() error {
+		began := time.Now()
+		err := firstError(c.Seal(w.run.ctx, []collector.Item{item(chain, path, largeSize, callStart())}, nil))
+		rate, used = rateOf(largeSize, time.Since(began)), spent()
+		return err
+	})
+	if err != nil {
 		return 0, 0, err
 	}
-	rate, used = rateOf(largeSize, time.Since(began)), spent()
 	if !send {
 		return rate, used, w.dropSpool()
 	}
-	runtime.GOMAXPROCS(before)
 	var small []collector.Item
 	for i := range smallItems {
 		path := filepath.Join(w.run.folder, fmt.Sprintf("small-%d", i))
@@ -224,22 +224,24 @@ func (w *world) grant(chain record.Digest, m reader.Mirror) ([]reader.Row, error
 
 // openRate opens the large recording whole, with its digest checked.
 func (w *world) openRate(m reader.Mirror, id string, cores int, sha float64) error {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(cores))
 	var rates, work []float64
 	for range 3 {
 		r, err := w.reader("investigator", m, io.Discard)
 		if err != nil {
 			return err
 		}
-		began, before := time.Now(), spent()
-		got, err := r.Open(w.run.ctx, id, "-", reader.Range{})
+		err = onCores(cores, func() error {
+			began, before := time.Now(), spent()
+			got, err := r.Open(w.run.ctx, id, "-", reader.Range{})
+			if err == nil && (got.Bytes != largeSize || !got.Whole) {
+				err = fmt.Errorf("opened %d bytes", got.Bytes)
+			}
+			rates, work = append(rates, rateOf(got.Bytes, time.Since(began))), append(work, rateOf(got.Bytes, spent()-before))
+			return err
+		})
 		if err != nil {
 			return err
 		}
-		if got.Bytes != largeSize || !got.Whole {
-			return fmt.Errorf("opened %d bytes", got.Bytes)
-		}
-		rates, work = append(rates, rateOf(got.Bytes, time.Since(began))), append(work, rateOf(got.Bytes, spent()-before))
 	}
 	what := map[int]string{1: "open 1 GiB from the mirror, digest checked, one core", 2: "open 1 GiB from the mirror, digest checked, two cores"}[cores]
 	w.run.table.atLeast(what, median(rates), "SHA-256", sha, 0.6)
