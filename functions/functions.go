@@ -19,6 +19,7 @@ import (
 	"arca.example/arca/functions/release"
 	"arca.example/arca/functions/requests"
 	"arca.example/arca/functions/sequence"
+	"arca.example/arca/functions/stamp"
 	"arca.example/arca/functions/units"
 	"arca.example/arca/shared/edge"
 )
@@ -37,6 +38,7 @@ var All = map[string]Entry{
 	"arrived":  {arrived.Needs, arrived.New},
 	"ledger":   {ledger.Needs, ledger.New},
 	"sequence": {sequence.Needs, sequence.New},
+	"stamp":    {stamp.Needs, stamp.New},
 
 	"orders":   {orders.Needs, orders.New},
 	"notes":    {notes.Needs, notes.New},

@@ -35,7 +35,7 @@ func describe(f *installation.Folder) (installationAnswer, error) {
 }
 
 func (a *app) initCommand() *cobra.Command {
-	var tick, pack, hsm string
+	var tick, pack, hsm, authorities string
 	var slots int
 	var tiny bool
 	c := a.command(spec{
@@ -65,6 +65,11 @@ func (a *app) initCommand() *cobra.Command {
 					return err
 				}
 			}
+			if authorities != "" {
+				if o.Authorities, err = installation.ReadAuthorities(authorities); err != nil {
+					return err
+				}
+			}
 			return a.makeInstallation(cmd, args[0], o)
 		},
 	})
@@ -73,6 +78,7 @@ func (a *app) initCommand() *cobra.Command {
 	c.Flags().IntVar(&slots, "slots", seal.DefaultGeometry.Slots, "header slots of every pack")
 	c.Flags().BoolVar(&tiny, "tiny", false, "packs of 1 MiB with 8 slots, for trying out")
 	c.Flags().StringVar(&hsm, "hsm", "", "JSON file naming PKCS#11 tokens for the roots of court and custodian")
+	c.Flags().StringVar(&authorities, "authorities", "", "JSON file naming time-stamping authorities (RFC 3161); without it nobody outside is called")
 	c.MarkFlagsMutuallyExclusive("tiny", "pack-size")
 	c.MarkFlagsMutuallyExclusive("tiny", "slots")
 	return c

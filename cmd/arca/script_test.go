@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"arca.example/arca/cmd/internal/receipts"
+	"arca.example/arca/shared/stamp/stamptest"
 )
 
 func TestMain(m *testing.M) {
@@ -32,6 +34,7 @@ func TestScripts(t *testing.T) {
 			samples, err := filepath.Abs("../../samples/recordings")
 			env.Setenv("SAMPLES", samples)
 			env.Setenv("NEWLINE", "two\nlines")
+			authority(t, env)
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -42,6 +45,20 @@ func TestScripts(t *testing.T) {
 			"lines": firstLine,
 		},
 	})
+}
+
+// authority puts a time-stamping authority into a script's folder: authorities.json and its root.
+func authority(t *testing.T, env *testscript.Env) {
+	t.Helper()
+	a := stamptest.New(t, "authority-1", time.Now)
+	server := httptest.NewServer(a)
+	env.Defer(server.Close)
+	list := fmt.Sprintf(`[{"name": "authority-1", "url": "%s/tsa", "root": "authority.pem", "policy": "%s"}]`, server.URL, stamptest.Policy)
+	for name, content := range map[string][]byte{"authorities.json": []byte(list), "authority.pem": a.PEM()} {
+		if err := os.WriteFile(filepath.Join(env.WorkDir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // getField sets a variable from the JSON document of the last command: get NAME path.to.0.member

@@ -24,6 +24,7 @@ const soon = 14 * 24 * time.Hour
 type statusAnswer struct {
 	Parties    []partyState     `json:"parties"`
 	Checkpoint *checkpointState `json:"checkpoint,omitempty"`
+	Stamps     []stampState     `json:"stamps"` // the last timestamp of each authority that the trust file names
 	Spool      spoolState       `json:"spool"`
 	Ending     []listedOrder    `json:"ending"` // measure or access ends within 14 days
 	Wrong      []string         `json:"wrong"`
@@ -55,9 +56,10 @@ func (a *app) statusCommand() *cobra.Command {
 	var wait bool
 	c := a.command(spec{
 		use: "status", short: "Show whether the parties run, their clocks, the log, the spool, and orders about to end",
-		long: "Asks each party, verifies the log's last cosigned checkpoint under the pinned witnesses, looks into the spool, and lists orders whose\n" +
-			"measure or access ends within 14 days (as the collector sees them, or the person that --as names).\n\n" +
-			"Exit code 8 when something is wrong: a party that does not answer, a clock more than 5 minutes off, a checkpoint older than 5 minutes.\n" +
+		long: "Asks each party, verifies the log's last cosigned checkpoint under the pinned witnesses and its last timestamps under the pinned\n" +
+			"authorities, looks into the spool, and lists orders whose measure or access ends within 14 days (as the collector sees them, or the person that --as names).\n\n" +
+			"Exit code 8 when something is wrong: a party that does not answer, a clock more than 5 minutes off, a checkpoint older than 5 minutes,\n" +
+			"an authority that has stamped nothing for 3 hours.\n" +
 			"--wait asks until nothing is wrong, for at most a minute: arca serve needs a moment to begin.",
 		example: "arca status\narca status --wait",
 		args:    cobra.NoArgs,
@@ -116,6 +118,14 @@ func (a *app) look(ctx context.Context, f *installation.Folder) (out statusAnswe
 		out.Checkpoint = c
 		if err != nil {
 			wrong("%s", problem.MessageOf(err))
+		}
+		if out.Stamps, err = a.stamps(ctx, f); err != nil {
+			wrong("timestamps: %s", problem.MessageOf(err))
+		}
+		for _, s := range out.Stamps {
+			if s.Age > int64(stampsOld.Seconds()) {
+				wrong("the time-stamping authority %s has stamped nothing for %s", s.Authority, span(stampsOld))
+			}
 		}
 	}
 	waiting, err := collector.Inspect(f.Dir(collectorPlace))
@@ -208,6 +218,12 @@ func (s statusAnswer) write(p *page, now time.Time) {
 	p.line("")
 	if c := s.Checkpoint; c != nil {
 		p.line("log: %d entries, cosigned %s ago", c.Size, span(time.Duration(c.Age)*time.Second))
+	}
+	for _, stamp := range s.Stamps {
+		stamp.write(p)
+	}
+	if len(s.Stamps) == 0 && s.Checkpoint != nil {
+		p.line("timestamps: none, the trust file names no authority")
 	}
 	if s.Spool.Packs == 0 {
 		p.line("spool: empty, everything that was sealed is proven")

@@ -66,7 +66,7 @@ func newCloud(t *testing.T, plan *fault.Plan) *cloud {
 		}
 	}
 	c.world = functionstest.Open(t, functionstest.Options{
-		Dir: t.TempDir(), Now: time.Now,
+		Dir: t.TempDir(), Now: time.Now, Stamped: true,
 		Resources: func(env edge.Env) edge.Resources {
 			env.Table = "arca-" + string(env.Party)
 			return c.services[env.Party].resources(env)

@@ -27,6 +27,7 @@ type Committed struct {
 	Prepare         func(w *World)        // what the parties have been through before
 	Event           func(w *World) []byte // makes event.json; with -update only
 	After           func(w *World)        // what must be true once the event was handled; may be nil
+	Stamped         bool                  // with time-stamping authorities
 	Bad             []Bad
 }
 
@@ -52,7 +53,8 @@ func (m *moving) now() time.Time { return m.at }
 // Test delivers the committed event and everything that must be refused.
 func (c Committed) Test(t *testing.T) {
 	clock := &moving{time.Date(2031, 1, 13, 9, 0, 0, 0, time.UTC)}
-	w := Open(t, Options{Dir: t.TempDir(), Now: clock.now, Fixed: true}).Found()
+	w := Open(t, Options{Dir: t.TempDir(), Now: clock.now, Fixed: true, Stamped: c.Stamped}).Found()
+	w.Advance = func(d time.Duration) { clock.at = clock.at.Add(d) }
 	w.EnrolAll()
 	if c.Prepare != nil {
 		c.Prepare(w)

@@ -39,6 +39,12 @@ func (w *World) RoundTrip(r *http.Request) (*http.Response, error) {
 	case w.muxes[host] != nil:
 		w.checkHeaders(in)
 		w.muxes[host].ServeHTTP(out, in)
+	case strings.HasPrefix(host, "authority-"):
+		for _, a := range w.Authorities {
+			if a.Name == host {
+				a.ServeHTTP(out, in)
+			}
+		}
 	default:
 		return nil, fmt.Errorf("nobody listens at %s", r.URL.Host)
 	}

@@ -586,6 +586,12 @@ func (w *World) look() {
 		}
 	}
 	w.must(w.Try(func() error { _, err := w.Vault("mirror").Consistency(ctx, 1); return err }))
+	w.Sequence()
+	w.Tick("vault", "stamp")
+	w.Tick("vault", "stamp")
+	if n := len(w.Stamps()); n != len(w.Authorities) {
+		w.T.Errorf("%d authorities and %d timestamps in an hour", len(w.Authorities), n)
+	}
 	// As many as a call takes, and as many numbers as are reserved at once: both must fit DynamoDB's 100 writes.
 	full := make([]ledger.Entry, 100)
 	for i := range full {

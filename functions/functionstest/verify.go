@@ -7,6 +7,7 @@ import (
 	"arca.example/arca/shared/ledger"
 	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/record"
+	"arca.example/arca/shared/stamp"
 	"arca.example/arca/shared/wire"
 )
 
@@ -25,6 +26,43 @@ func (w *World) Verify() {
 		w.verifyInbox(party)
 	}
 	w.verifyPacks(entries)
+	w.verifyStamps(entries)
+}
+
+// Stamps lists all timestamps.
+func (w *World) Stamps() (all []stamp.Stamp) {
+	w.T.Helper()
+	for next := uint64(1); ; {
+		list, err := again(w, func() (wire.Stamps, error) { return w.Vault("").Stamps(w.T.Context(), next) })
+		w.must(err)
+		for _, s := range list.Stamps {
+			if s.Number != next || len(s.Random) != 32 {
+				w.T.Fatalf("the timestamps break at %d", next)
+			}
+			all = append(all, stamp.Stamp{Number: s.Number, Checkpoint: s.Checkpoint, Token: s.Token, Event: s.Event, Random: [32]byte(s.Random)})
+			next++
+		}
+		if next >= list.Next {
+			return all
+		}
+	}
+}
+
+// verifyStamps checks every timestamp under the trust file, and that the log pins it.
+func (w *World) verifyStamps(entries map[ledger.Entry]bool) {
+	w.T.Helper()
+	log, err := ledger.NewVerifier(ledger.Policy{Origin: w.Trust.LogOrigin, Log: w.Trust.LogKey, Witnesses: w.Trust.Witnesses, Quorum: w.Trust.Quorum})
+	w.must(err)
+	verifier, err := stamp.New(w.Trust.Authorities, log)
+	w.must(err)
+	for _, s := range w.Stamps() {
+		if _, err := verifier.Check(s, w.now()); err != nil {
+			w.T.Errorf("timestamp %d: %v", s.Number, err)
+		}
+		if !entries[s.Entry()] {
+			w.T.Errorf("the log does not pin timestamp %d", s.Number)
+		}
+	}
 }
 
 // logEntries reads the log's entry bundles under its newest checkpoint and demands that no entry is there twice.

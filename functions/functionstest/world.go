@@ -40,6 +40,7 @@ import (
 	"arca.example/arca/shared/local"
 	"arca.example/arca/shared/record"
 	"arca.example/arca/shared/seal"
+	"arca.example/arca/shared/stamp/stamptest"
 	"arca.example/arca/shared/store"
 	"arca.example/arca/shared/store/fault"
 	"arca.example/arca/shared/store/folder"
@@ -73,6 +74,8 @@ type Options struct {
 	// Resources gives a function's stores and roots; nil: SQLite and a folder in Dir. HTTP and Invoke are the world's
 	// unless Invoke is given too.
 	Resources func(edge.Env) edge.Resources
+	// Stamped names two time-stamping authorities in the trust file. They live as long as the world.
+	Stamped bool
 	// Params are more parameters and resource values of the template, as local.Load takes them.
 	Params map[string]string
 }
@@ -84,6 +87,10 @@ type World struct {
 	Trust   record.Trust
 	Hash    record.Digest // of the trust file: the audience of every statement
 	Log     *LogBuffer
+	// Authorities stamp; none unless Options.Stamped.
+	Authorities []*stamptest.Authority
+	// Advance moves everybody's clock, where the test has one that moves.
+	Advance func(time.Duration)
 
 	plans    map[string]*local.Plan
 	calls    map[string]map[string]local.Call // party → function
@@ -113,6 +120,11 @@ func Open(t *testing.T, o Options) *World {
 	if o.Resources == nil {
 		for _, party := range Parties {
 			w.openStores(party)
+		}
+	}
+	if o.Stamped {
+		for _, name := range []string{"authority-1", "authority-2"} {
+			w.Authorities = append(w.Authorities, stamptest.New(t, name, o.Now))
 		}
 	}
 	raw, err := os.ReadFile(w.path("trust.json"))
@@ -208,6 +220,9 @@ func (w *World) plan(party string) *local.Plan {
 	}
 	if party == "vault" {
 		params["Witnesses"] = "https://witness.test"
+		if w.Options.Stamped {
+			params["Authorities"] = "http://authority-1.test/tsa,http://authority-2.test/tsa"
+		}
 	} else {
 		params["LedgerUrl"], params["OtherUrl"] = Origin("vault"), Origin(other(party))
 	}
@@ -316,6 +331,9 @@ func (w *World) Found() *World {
 	id, err := again(w, func() (wire.VaultIdentity, error) { return w.Vault("").Identity(w.T.Context()) })
 	w.must(err)
 	w.Trust.LogKey = id.LogKey
+	for _, a := range w.Authorities {
+		w.Trust.Authorities = append(w.Trust.Authorities, a.Record())
+	}
 	joint, err := record.SignJoint(record.TypeTrust, w.now(), w.Trust, Signer("court root"), Signer("custodian root"))
 	w.must(err)
 	raw, err := record.Marshal(joint)

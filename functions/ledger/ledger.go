@@ -36,6 +36,7 @@ func New(env edge.Env) (*edge.Function, error) {
 		huma.Register(api, party.Op("get-tile", http.MethodGet, "/v1/tile/{path...}", "A tile or entry bundle by its C2SP tlog-tiles path"), b.tile)
 		huma.Register(api, party.Op("prove-entry", http.MethodGet, "/v1/proofs/{entry}", "Inclusion proof of an entry (C2SP tlog-proof)"), b.prove)
 		huma.Register(api, party.Op("prove-consistency", http.MethodGet, "/v1/consistency", "Consistency proof from a size to the newest checkpoint"), b.consistency)
+		huma.Register(api, party.Op("list-stamps", http.MethodGet, "/v1/stamps", "Timestamps (RFC 3161) on checkpoints, by number"), b.stamps)
 		huma.Register(api, party.Op("get-vault", http.MethodGet, "/v1/vault", "The log's key and the packs' shape"), b.identity)
 		huma.Register(api, party.Op("put-vault-trust", http.MethodPut, "/v1/vault/trust", "Hand over the trust file"), b.trust)
 	}}, nil
@@ -144,6 +145,24 @@ func consistencyText(path []tlog.Hash, signed []byte) []byte {
 		out = append(append(out, h.String()...), '\n')
 	}
 	return append(append(out, '\n'), signed...)
+}
+
+type fromStamp struct {
+	edge.Target
+	From uint64 `query:"from" doc:"first number of the answer"`
+}
+
+func (b book) stamps(ctx context.Context, in *fromStamp) (*party.Answer[wire.Stamps], error) {
+	v, err := b.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list, next, err := v.Stamps(ctx, in.From)
+	out := wire.Stamps{Next: next, Stamps: []wire.Stamp{}}
+	for _, s := range list {
+		out.Stamps = append(out.Stamps, wire.Stamp{Number: s.Number, Checkpoint: s.Checkpoint, Token: s.Token, Event: s.Event, Random: s.Random[:]})
+	}
+	return party.JSON(out, err)
 }
 
 func (b book) identity(ctx context.Context, _ *party.Empty) (*party.Answer[wire.VaultIdentity], error) {

@@ -44,12 +44,15 @@ type Env struct {
 	Trust     [32]byte          // TRUST: fingerprint (SHA-256) of the first trust file, in hex
 	Log       string            // LOG: the log's origin line, as checkpoints carry it
 	Witnesses []string          // WITNESSES: base URLs of the witnesses that sequence asks for cosignatures, separated by commas
-	Ledger    string            // LEDGER: the vault's base URL
-	Other     string            // OTHER: the other keyholder's base URL
-	Sequence  string            // SEQUENCE: name of the function that puts pending entries into the log
-	Units     string            // UNITS: name of the function that makes unit keys
-	PackBytes int64             // PACK_BYTES: size of every pack of this vault
-	PackSlots int               // PACK_SLOTS: header slots of every pack of this vault
+	// AUTHORITIES: addresses of the time-stamping authorities, in the trust file's order, or the word none
+	Authorities []string
+
+	Ledger    string // LEDGER: the vault's base URL
+	Other     string // OTHER: the other keyholder's base URL
+	Sequence  string // SEQUENCE: name of the function that puts pending entries into the log
+	Units     string // UNITS: name of the function that makes unit keys
+	PackBytes int64  // PACK_BYTES: size of every pack of this vault
+	PackSlots int    // PACK_SLOTS: header slots of every pack of this vault
 
 	Resources
 }
@@ -88,6 +91,7 @@ const (
 	SetTrust     Setting = "TRUST"
 	SetLog       Setting = "LOG"
 	SetWitnesses Setting = "WITNESSES"
+	SetAuthority Setting = "AUTHORITIES"
 	SetLedger    Setting = "LEDGER"
 	SetOther     Setting = "OTHER"
 	SetSequence  Setting = "SEQUENCE"
@@ -110,6 +114,7 @@ var settings = map[Setting]struct {
 	SetTrust:     {"the first trust file is accepted only with this fingerprint", readTrust},
 	SetLog:       {"checkpoints of another log must be refused", text(func(e *Env) *string { return &e.Log })},
 	SetWitnesses: {"a checkpoint without cosignatures opens nothing", readWitnesses},
+	SetAuthority: {"the log's checkpoints are stamped there; none if nobody stamps", readAuthorities},
 	SetLedger:    {"requests and releases are logged there", func(e *Env, v string) (err error) { e.Ledger, err = baseURL(v); return }},
 	SetOther:     {"nothing is released without the other keyholder's status", func(e *Env, v string) (err error) { e.Other, err = baseURL(v); return }},
 	SetSequence:  {"an entry must become provable within seconds", text(func(e *Env) *string { return &e.Sequence })},
@@ -188,6 +193,21 @@ func readWitnesses(e *Env, v string) error {
 			return err
 		}
 		e.Witnesses = append(e.Witnesses, u)
+	}
+	return nil
+}
+
+// readAuthorities takes plain http too: authorities are often reached so, and a token proves itself.
+func readAuthorities(e *Env, v string) error {
+	if v == "none" {
+		return nil
+	}
+	for part := range strings.SplitSeq(v, ",") {
+		u, err := url.Parse(strings.TrimSpace(part))
+		if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || u.Scheme != "https" && u.Scheme != "http" {
+			return errors.New("must be none, or http or https URLs separated by commas")
+		}
+		e.Authorities = append(e.Authorities, u.String())
 	}
 	return nil
 }

@@ -67,6 +67,7 @@ type Renewal struct {
 // last is good now. So what had to be believed of an authority is believed
 // only for as long as its certificate was in force: who gets hold of the key
 // later cannot put a token under a checkpoint that was stamped before.
+// With ErrEnded because of the present time it gives the facts all the same.
 func (v *Verifier) VerifyRenewed(s Stamp, renewals []Renewal, now time.Time) (Facts, error) {
 	first, err := v.verify(s.Token, s.Checkpoint, now)
 	if err == nil {
@@ -93,7 +94,7 @@ func (v *Verifier) VerifyRenewed(s Stamp, renewals []Renewal, now time.Time) (Fa
 		covered, facts = r.By, next
 	}
 	if now.After(facts.Ends) {
-		return Facts{}, refusal(ErrEnded, "a certificate behind the timestamp has ended; show a later stamp that covers it")
+		return first, refusal(ErrEnded, "a certificate behind the timestamp has ended; show a later stamp that covers it")
 	}
 	return first, nil
 }

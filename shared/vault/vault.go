@@ -17,6 +17,8 @@
 //	packs                    the next pack number
 //	reserved/<key>/<nonce>   the answer to a reservation, so that asking again gives the same numbers
 //	pack/<number>            a pack: who reserved it, what was announced, the opening of its log entry
+//	stamps                   the next stamp's number; per time-stamping authority, when it stamped last
+//	stamp/<number>           a timestamp: token, stamped checkpoint, the opening of its log entry
 //
 // The log's rows and objects are described in ledger.go.
 package vault

@@ -202,6 +202,11 @@ func (v *Vault) Tile(ctx context.Context, path string) (out []byte, err error) {
 	return out, v.do(ctx, "GET", "/v1/"+path, nil, &out)
 }
 
+// Stamps lists timestamps from a number on.
+func (v *Vault) Stamps(ctx context.Context, from uint64) (out Stamps, err error) {
+	return out, v.do(ctx, "GET", "/v1/stamps?from="+strconv.FormatUint(from, 10), nil, &out)
+}
+
 // Keyholder calls court or custodian.
 type Keyholder struct{ Client }
 

@@ -64,6 +64,21 @@ type ListedPack struct {
 	Random []byte `json:"random" doc:"32 bytes that open its log entry"`
 }
 
+// Stamps is the answer of GET /v1/stamps.
+type Stamps struct {
+	Next   uint64  `json:"next" doc:"lowest number that was never given out"`
+	Stamps []Stamp `json:"stamps" doc:"in order, without a gap"`
+}
+
+// Stamp is an RFC 3161 timestamp on a checkpoint.
+type Stamp struct {
+	Checkpoint []byte `json:"checkpoint" doc:"the stamped checkpoint, a signed note"`
+	Event      []byte `json:"event" doc:"canonical bytes of the event that pins the token in the log"`
+	Number     uint64 `json:"number"`
+	Random     []byte `json:"random" doc:"32 bytes that open its log entry"`
+	Token      []byte `json:"token" doc:"DER"`
+}
+
 // Entries are handed to POST /v1/entries.
 type Entries struct {
 	Entries []string `json:"entries" minItems:"1" maxItems:"100" doc:"log entries, 64 hexadecimal digits each"`

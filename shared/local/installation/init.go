@@ -29,6 +29,8 @@ type Options struct {
 	Tick time.Duration    // zero: 5 minutes
 	// Tokens hold the roots of court and custodian, by party; a party without one gets a key file.
 	Tokens map[string]Token
+	// Authorities stamp the log's checkpoints; none by default.
+	Authorities []Authority
 }
 
 // Init makes an installation in an empty or absent folder: keys of all parties, the trust file signed by
@@ -59,7 +61,10 @@ func Init(ctx context.Context, path string, o Options) (*Folder, error) {
 	if err := f.makeParties(o.Tokens); err != nil {
 		return nil, err
 	}
-	if err := f.makeTrust(ctx, installation); err != nil {
+	for _, a := range o.Authorities {
+		f.Authorities = append(f.Authorities, a.URL)
+	}
+	if err := f.makeTrust(ctx, installation, o.Authorities); err != nil {
 		return nil, err
 	}
 	return f, f.enrolMachines(ctx)
@@ -106,7 +111,7 @@ func (f *Folder) pickAddresses() error {
 }
 
 // makeTrust collects the public keys that the parties made for themselves and has court and custodian sign them.
-func (f *Folder) makeTrust(ctx context.Context, installation record.ID) error {
+func (f *Folder) makeTrust(ctx context.Context, installation record.ID, authorities []Authority) error {
 	logKey, err := f.makeLogKey(ctx)
 	if err != nil {
 		return err
@@ -123,6 +128,9 @@ func (f *Folder) makeTrust(ctx context.Context, installation record.ID) error {
 	t := record.Trust{
 		Installation: installation, Issued: record.Second(time.Now()), LogKey: logKey, LogOrigin: f.LogOrigin,
 		Pack: f.Pack, Quorum: 1, Version: 1, Witnesses: []string{f.Witness},
+	}
+	for _, a := range authorities {
+		t.Authorities = append(t.Authorities, a.Authority)
 	}
 	var roots []*record.Signer
 	for party, into := range map[string]*record.PartyKeys{"court": &t.Court, "custodian": &t.Custodian} {

@@ -34,11 +34,14 @@ import (
 type Config struct {
 	Version   int               `json:"version"`
 	Addresses map[string]string `json:"addresses"` // vault, court, custodian, witness: 127.0.0.1:port
-	LogOrigin string            `json:"logOrigin"`
-	Pack      record.PackShape  `json:"pack"`
-	Tick      string            `json:"tick"` // how often the collector sends a pack
-	Trust     record.Digest     `json:"trust"`
-	Witness   string            `json:"witness"` // verifier key
+	// Authorities are the addresses of the time-stamping authorities that the trust file names, in its order. None: no timestamps,
+	// and the vault calls nobody outside this machine.
+	Authorities []string         `json:"authorities,omitempty"`
+	LogOrigin   string           `json:"logOrigin"`
+	Pack        record.PackShape `json:"pack"`
+	Tick        string           `json:"tick"` // how often the collector sends a pack
+	Trust       record.Digest    `json:"trust"`
+	Witness     string           `json:"witness"` // verifier key
 }
 
 // Folder is an installation's folder.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -287,6 +288,9 @@ func (f *Folder) plan(name string) (*local.Plan, error) {
 	}
 	if name == "vault" {
 		params["Witnesses"] = f.URL("witness")
+		if len(f.Authorities) > 0 {
+			params["Authorities"] = strings.Join(f.Authorities, ",")
+		}
 	} else {
 		params["LedgerUrl"] = f.URL("vault")
 		params["OtherUrl"] = f.URL(map[string]string{"court": "custodian", "custodian": "court"}[name])
