@@ -165,7 +165,7 @@ func TestNames(t *testing.T) {
 	}
 	for _, want := range []string{"init", "serve", "witness", "status", "enrol", "whoami", "suspend", "order new", "order sign", "order admit",
 		"order extend", "order revoke", "order show", "seal", "spool", "mirror", "audit packs", "ls", "ask", "approve", "deny", "inbox", "open",
-		"log", "backup", "restore", "verify"} {
+		"log", "custody", "backup", "restore", "verify"} {
 		if !slices.Contains(names, want) {
 			t.Errorf("there is no command %q", want)
 		}

@@ -201,7 +201,9 @@ func (a *app) act(party string, e record.Event, logged wire.LoggedEvent, verifie
 	case record.EventEnrolled:
 		line.By = ""
 	}
-	delete(line.Details, "statement") // the signed text itself, which nobody reads in a table
+	for _, name := range []string{"statement", "signed", "signature", "checkpoint"} {
+		delete(line.Details, name) // signed texts themselves, which nobody reads in a table
+	}
 	entry := ledger.Commit(ledger.Opening{Event: logged.Event, Random: [32]byte(logged.Random)})
 	switch line.Proof = logged.State; logged.State {
 	case wire.StatePending, wire.StateMissing:

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"slices"
 	"time"
@@ -16,7 +17,7 @@ import (
 )
 
 // openReader opens the reading side of a person. place is the mirror to read from, "" where nothing is listed or opened. Keys of
-// requests that have ended are erased on the way.
+// requests that have ended are erased on the way; what is returned with it closes it, and files acts.
 func (a *app) openReader(f *installation.Folder, me actor, place string) (*reader.Reader, func(), error) {
 	return a.openReaderTo(f, me, place, nil, nil)
 }
@@ -48,7 +49,24 @@ func (a *app) openReaderTo(f *installation.Folder, me actor, place string, stdou
 		done()
 		return nil, nil, err
 	}
-	return r, done, nil
+	return r, func() { a.fileActs(r); done() }, nil
+}
+
+// actPatience is how long a command waits at its end for keyholders to take what was written down of acts.
+const actPatience = 10 * time.Second
+
+// fileActs hands over what was written down of acts, this command's and earlier ones'. It fails nothing: what a keyholder does not take now
+// waits for the next command.
+func (a *app) fileActs(r *reader.Reader) {
+	ctx, stop := context.WithTimeout(context.Background(), actPatience)
+	defer stop()
+	waiting, err := r.FileActs(ctx)
+	switch {
+	case waiting > 0:
+		fmt.Fprintf(a.err, "arca: %s of yours not filed at both keyholders yet; the next command files them\n", plural(waiting, "act"))
+	case err != nil:
+		fmt.Fprintln(a.err, "arca: an act of yours could not be filed: "+clean(problem.MessageOf(err)))
+	}
 }
 
 // shownRequest is a request as ask and inbox show it.

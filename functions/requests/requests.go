@@ -1,4 +1,4 @@
-// Package requests is a keyholder's inbox: requests, approvals and denials.
+// Package requests is a keyholder's inbox: requests, approvals, denials, and what readers say they did with what was released.
 package requests
 
 import (
@@ -24,6 +24,7 @@ func New(env edge.Env) (*edge.Function, error) {
 	return &edge.Function{Name: "requests", Routes: func(api huma.API) {
 		huma.Register(api, party.Op("ask", http.MethodPost, "/v1/requests", "Send a request"), i.ask)
 		huma.Register(api, party.Op("decide", http.MethodPost, "/v1/approvals", "Send an approval or denial"), i.decide)
+		huma.Register(api, party.Op("file-act", http.MethodPost, "/v1/acts", "Send what was done with what was released"), i.act)
 		huma.Register(api, party.Op("list-requests", http.MethodGet, "/v1/requests", "Requests that the caller may see, oldest first"), i.list)
 		huma.Register(api, party.Op("get-request", http.MethodGet, "/v1/requests/{hash}", "One request"), i.show)
 	}}, nil
@@ -44,6 +45,14 @@ func (i inbox) decide(ctx context.Context, in *party.Statement) (*party.Answer[w
 		return nil, err
 	}
 	return party.Accepted(k.Decide(ctx, string(in.RawBody)))
+}
+
+func (i inbox) act(ctx context.Context, in *party.Statement) (*party.Answer[wire.Accepted], error) {
+	k, err := i.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return party.Accepted(k.FileAct(ctx, string(in.RawBody)))
 }
 
 type from struct {

@@ -24,6 +24,20 @@ func Read(in Input) (*Timeline, error) {
 	return read(in, strict{in.Verifier})
 }
 
+// Recordings gives the recordings that the journals' batches have, unverified, in the order of filing: to complete an id with.
+func Recordings(journals []Journal) (list []record.ID) {
+	for _, j := range journals {
+		for _, line := range j.Lines {
+			var e record.Event
+			var b record.NotedEvent
+			if record.Unmarshal(line.Event, &e) == nil && e.Kind == record.EventNoted && json.Unmarshal(e.Body, &b) == nil {
+				list = append(list, b.Recordings...)
+			}
+		}
+	}
+	return list
+}
+
 // event is one that was read, with where it is in the log.
 type event struct {
 	record.Event

@@ -44,6 +44,12 @@ func (m *Mirror) openFile(number uint64) error {
 	return nil
 }
 
+// Opening gives a pack's event with what opens and proves its log entry, verified here.
+func (m *Mirror) Opening(number uint64) (event, random, proof []byte, err error) {
+	_, r, err := m.readRow(number)
+	return r.Event, r.Random, r.Proof, err
+}
+
 // SlotArea gives a pack's slot area, held in this process against the event that the log witnesses: row, proof and
 // digest at the first use, the digest again at every other.
 func (m *Mirror) SlotArea(number uint64) ([]byte, error) {

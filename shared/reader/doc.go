@@ -12,6 +12,12 @@
 // its name only whole and verified. What the reader asks of whom, and which pack it needs,
 // shows nowhere: packs are read from the mirror, which has all of them.
 //
+// # Acts
+//
+// What the reader does with what was released is written down before it is shown: an act is signed and durable in the folder before the
+// first byte leaves, its end after. FileActs files acts at both keyholders; while one cannot be reached they wait. A reader who
+// takes the queue away suppresses the report, not the release, which the keyholders have journalled before.
+//
 // # Trust
 //
 // The pinned trust file, this machine, and that court and custodian are not one.
@@ -24,6 +30,8 @@
 //
 //	requests/<hash>.json     a request as signed, and the seed of its X-Wing key
 //	decisions/<hash>.json    an approval or denial as signed, before it is sent; hash of the request
+//	acts/<n>-<hash>.jws      an act (found, opened, copied, disclosed) as signed, until both keyholders have it; acts/refused holds
+//	                         those that a keyholder refused for good
 //	cache/listing-<hash>     what List decrypted for a request, sealed under a key derived from the request's seed
 //	cache/orders.json        hashes of the order chains that were listed before
 //	cache/unit-<hash>.json   where a unit's slots were found, authenticated by a key derived from its find secret

@@ -97,6 +97,9 @@ func (r *Reader) List(ctx context.Context, request record.Digest) (*Listing, err
 	entries := r.describe(released, batches, out)
 	out.rows(entries, known.Seen)
 	out.Complete = len(out.Warnings) == 0 && out.Waiting == 0
+	if err := r.found(g, out.Rows); err != nil {
+		return nil, err
+	}
 	return out, r.keep(g, released.find, out, known, entries)
 }
 

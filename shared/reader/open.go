@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/reader/cut"
@@ -35,6 +36,7 @@ type Opened struct {
 // recording is one ready to be read.
 type recording struct {
 	entry   entry
+	grant   *grant
 	content *seal.Content
 	key     seal.RecordingKey
 	ctx     seal.Context
@@ -45,7 +47,7 @@ type recording struct {
 // what came. id may be the beginning of one.
 func (r *Reader) Open(ctx context.Context, id, out string, part Range) (Opened, error) {
 	if out == "-" {
-		return r.openTo(ctx, id, r.cfg.Stdout, part)
+		return r.openTo(ctx, id, r.cfg.Stdout, part, record.EventOpened, func() error { return nil })
 	}
 	if _, err := os.Lstat(out); err == nil {
 		return Opened{}, exists()
@@ -55,20 +57,24 @@ func (r *Reader) Open(ctx context.Context, id, out string, part Range) (Opened, 
 		return Opened{}, failed(err)
 	}
 	defer os.Remove(f.Name())
-	opened, err := r.openTo(ctx, id, f, part)
+	defer f.Close() // a second time, when it was finished
+	opened, err := r.openTo(ctx, id, f, part, record.EventCopied, func() error { return finish(f, out) })
 	if err == nil {
-		if err = f.Sync(); err != nil {
-			err = failed(err)
-		}
+		opened.Path = out
 	}
-	if closing := f.Close(); err == nil && closing != nil {
-		err = failed(closing)
+	return opened, err
+}
+
+// finish makes a file durable and gives it its name.
+func finish(f *os.File, out string) error {
+	err := f.Sync()
+	if closing := f.Close(); err == nil {
+		err = closing
 	}
 	if err != nil {
-		return opened, err
+		return failed(err)
 	}
-	opened.Path = out
-	return opened, place(f.Name(), out)
+	return place(f.Name(), out)
 }
 
 // place gives a finished file its name. Link refuses an existing name; a file system without links gets a rename.
@@ -89,7 +95,9 @@ func exists() error {
 	return problem.New(problem.Conflict, "a file of that name exists; choose another name or remove it")
 }
 
-func (r *Reader) openTo(ctx context.Context, id string, w io.Writer, part Range) (Opened, error) {
+// openTo opens a recording between two acts that are written down: begun before the first byte, and how it ended after done, which makes
+// of the bytes what kind says.
+func (r *Reader) openTo(ctx context.Context, id string, w io.Writer, part Range, kind record.EventKind, done func() error) (Opened, error) {
 	if w == nil {
 		return Opened{}, problem.New(problem.Invalid, "there is no output to write to")
 	}
@@ -98,8 +106,21 @@ func (r *Reader) openTo(ctx context.Context, id string, w io.Writer, part Range)
 		return Opened{}, err
 	}
 	defer clear(rec.key[:])
+	begun, err := r.begin(rec, part)
+	if err != nil {
+		return Opened{}, err
+	}
+	out, err := r.pour(rec, w, part)
+	if err == nil {
+		err = done()
+	}
+	return out, r.end(begun, kind, err)
+}
+
+// pour writes the part to w.
+func (r *Reader) pour(rec *recording, w io.Writer, part Range) (out Opened, err error) {
 	d := rec.entry.Description
-	out := Opened{ID: seal.RecordingID(rec.entry.Recording), Codec: cleaned(d.Codec), Original: rec.content.Size()}
+	out = Opened{ID: seal.RecordingID(rec.entry.Recording), Codec: cleaned(d.Codec), Original: rec.content.Size()}
 	out.Whole = part == Range{}
 	if r.cfg.Progress != nil {
 		w = &meter{w: w, total: part.most(out.Original), tell: r.cfg.Progress}
@@ -183,7 +204,7 @@ func (r *Reader) unlock(ctx context.Context, id string) (*recording, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &recording{e, content, key, c}, nil
+	return &recording{e, released.grant, content, key, c}, nil
 }
 
 // grantsTried bounds how many of one's own requests are tried for one recording.
@@ -227,11 +248,32 @@ func (r *Reader) contentGrants(e entry) ([]*grant, error) {
 	return list, nil
 }
 
-// ReadAt opens a recording for random access: every byte that it gives was authenticated. Release and digest are as in Open.
+// ReadAt opens a recording for random access: every byte that it gives was authenticated. Release and digest are as in Open. What is read
+// of it later is not known here, so the whole counts as opened.
 func (r *Reader) ReadAt(ctx context.Context, id string) (io.ReaderAt, int64, error) {
 	rec, err := r.unlock(ctx, id)
 	if err != nil {
 		return nil, 0, err
 	}
+	if _, err := r.begin(rec, Range{}); err != nil {
+		return nil, 0, err
+	}
 	return rec.content, rec.content.Size(), nil
+}
+
+// Packs gives the numbers of the packs that hold a recording that was listed, in order.
+func (r *Reader) Packs(id string) ([]uint64, error) {
+	e, err := r.listed(id)
+	if err != nil {
+		return nil, err
+	}
+	d, err := seal.ParseDescriptor(e.Descriptor)
+	if err != nil {
+		return nil, err
+	}
+	var numbers []uint64
+	for _, run := range d.Places {
+		numbers = append(numbers, run.Pack)
+	}
+	return slices.Compact(numbers), nil // places ascend
 }

@@ -18,6 +18,7 @@ import (
 type Keyholder interface {
 	Ask(ctx context.Context, statement string) (wire.Named, error)
 	Decide(ctx context.Context, statement string) error
+	FileAct(ctx context.Context, statement string) error
 	Inbox(ctx context.Context, from int64) (wire.Inbox, error)
 	Request(ctx context.Context, hash record.Digest) (wire.Asked, error)
 	Release(ctx context.Context, request record.Digest, from int) (string, error)
@@ -57,6 +58,7 @@ type Reader struct {
 	cfg      Config
 	geometry seal.Geometry
 
+	queue  sync.Mutex // held while acts are queued or filed
 	mu     sync.Mutex
 	people map[record.KeyID]record.Enrolment // verified, of this process
 }
@@ -76,7 +78,7 @@ func Open(cfg Config) (*Reader, error) {
 	if cfg.Patience == 0 {
 		cfg.Patience = 5 * time.Second
 	}
-	for _, name := range []string{"requests", "decisions", "cache"} {
+	for _, name := range []string{"requests", "decisions", "cache", actsFolder} {
 		if err := os.MkdirAll(filepath.Join(cfg.Folder, name), 0o700); err != nil {
 			return nil, failed(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"crypto/hpke"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -31,6 +32,9 @@ func must[T any](v T, err error) T {
 
 // office is a keyholder that answers in the real formats and can lie.
 type office struct {
+	acts   []string // filed, each once
+	actErr error    // what FileAct answers
+
 	w        *world
 	role     seal.Role
 	key      hpke.PrivateKey
@@ -62,6 +66,18 @@ func (o *office) Ask(_ context.Context, raw string) (wire.Named, error) {
 		o.requests[st.Hash] = &wire.Asked{Author: "Ana Ejemplo", Hash: st.Hash.String(), Number: int64(len(o.requests) + 1), Statement: raw}
 	}
 	return wire.Named{Hash: st.Hash.String()}, nil
+}
+
+func (o *office) FileAct(_ context.Context, raw string) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.actErr != nil {
+		return o.actErr
+	}
+	if !slices.Contains(o.acts, raw) {
+		o.acts = append(o.acts, raw)
+	}
+	return nil
 }
 
 func (o *office) Decide(_ context.Context, raw string) error {

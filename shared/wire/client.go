@@ -340,6 +340,11 @@ func (k *Keyholder) FileNote(ctx context.Context, note []byte) (string, error) {
 	return receipts[0], refused[0]
 }
 
+// FileAct hands over what a reader says they did with what was released to them.
+func (k *Keyholder) FileAct(ctx context.Context, statement string) error {
+	return k.do(ctx, "POST", "/v1/acts", statement, nil)
+}
+
 // FileRefusal reports what a collector did not seal.
 func (k *Keyholder) FileRefusal(ctx context.Context, statement string) error {
 	return k.do(ctx, "POST", "/v1/refusals", statement, nil)

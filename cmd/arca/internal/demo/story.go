@@ -387,3 +387,37 @@ func (s *story) journal(ctx context.Context) error {
 	s.saw("the same receipt with one bit flipped does not")
 	return nil
 }
+
+// custody shows what was done with the recording that was opened.
+func (s *story) custody(ctx context.Context) error {
+	s.begin("The auditor reads the custody of the opened recording out of both journals")
+	id, err := s.find("en_delivery_time.wav")
+	if err != nil {
+		return err
+	}
+	page := filepath.Join(s.work, "custody.html")
+	var timeline struct {
+		Acts []struct {
+			Act string `json:"act"`
+		} `json:"acts"`
+		Verdict string `json:"verdict"`
+	}
+	if err := s.arca(ctx, audit, &timeline, "custody", id, "--order", s.chain, "--html", page, "--case", filepath.Join(s.work, "custody.jsonld")); err != nil {
+		return err
+	}
+	var acts []string
+	for _, e := range timeline.Acts {
+		if len(acts) == 0 || acts[len(acts)-1] != e.Act {
+			acts = append(acts, e.Act)
+		}
+	}
+	for _, want := range []string{"authorisation", "sealed", "found", "asked", "approved", "released", "opened", "copied", "refused", "revocation"} {
+		if !slices.Contains(acts, want) {
+			return fmt.Errorf("custody lacks %s: %v", want, acts)
+		}
+	}
+	s.saw("%s", strings.Join(acts, ", "))
+	s.saw("%s", timeline.Verdict)
+	s.saw("the same as a page to print and in CASE/UCO")
+	return nil
+}
