@@ -47,6 +47,12 @@ func TestFromEventToResponse(t *testing.T) {
 			{Name: "for longer than the order", Kind: problem.Invalid, Event: ask("investigator", func(_ *functionstest.World, r *record.Request) {
 				r.Nonce, r.Expires = record.ID{4}, r.Expires.AddDate(0, 3, 0)
 			})},
+			{Name: "an act on what was never released", Kind: problem.Denied, Event: functionstest.Call(func(w *functionstest.World) error {
+				return w.Keyholder("court", "").FileAct(ctx, w.Sign("investigator", record.TypeAct, record.Act{
+					Audience: w.Hash, Chain: w.Chain(), Issued: w.Trust.Issued, Kind: record.EventOpened, Nonce: record.ID{5}, Whole: true,
+					Recordings: []record.Reference{{Batch: record.ID{1}, Recording: record.ID{2}}}, Request: record.HashStatement(w.Request("content")), Result: record.Begun,
+				}))
+			})},
 			{Name: "missing proof", Kind: problem.Denied, Event: functionstest.Call(func(w *functionstest.World) error {
 				_, err := w.Keyholder("court", "").Inbox(ctx, 1)
 				return err

@@ -32,8 +32,8 @@ type graph struct {
 	made  map[string]bool // ids
 }
 
-// id names an object by what it is: the same timeline gives the same graph. UCO advises that names end with a UUID; this one is of version 5's form,
-// over SHA-256 (RFC 9562, version 8).
+// id names an object by what it is: the same timeline gives the same graph. UCO advises that names end with a UUID of versions 0 to 5; this
+// one is over SHA-256 in the form of version 5, which is over SHA-1 (RFC 9562).
 func (g *graph) id(parts ...any) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "arca/v1/case %s %s %v", g.t.Chain, g.t.Recording, parts))
 	sum[6], sum[8] = sum[6]&0x0f|0x50, sum[8]&0x3f|0x80
@@ -122,24 +122,14 @@ func (g *graph) action(i int, recording, before, authorisation node) node {
 	if before != nil {
 		more["case-investigation:wasInformedBy"] = before
 	}
-	if start := cmpTime(e.NotBefore, e.Claimed); !start.IsZero() && (e.NotAfter.IsZero() || !start.After(e.NotAfter)) {
-		more["uco-action:startTime"] = dateTime(start)
+	if !e.NotBefore.IsZero() {
+		more["uco-action:startTime"] = dateTime(e.NotBefore)
 	}
 	if !e.NotAfter.IsZero() {
 		more["uco-action:endTime"] = dateTime(e.NotAfter)
 	}
 	more["uco-action:result"] = g.provenance(i, recording)
 	return g.add(g.id("act", i, e.Seen), "case-investigation:InvestigativeAction", e.Words(), more)
-}
-
-// cmpTime gives the first time that is set.
-func cmpTime(list ...time.Time) time.Time {
-	for _, t := range list {
-		if !t.IsZero() {
-			return t
-		}
-	}
-	return time.Time{}
 }
 
 // status is one of the ontology's ActionStatusTypeVocab.

@@ -41,9 +41,8 @@ func Recordings(journals []Journal) (list []record.ID) {
 // event is one that was read, with where it is in the log.
 type event struct {
 	record.Event
-	hash  record.Digest
-	log   logged
-	state string
+	hash record.Digest
+	log  logged
 }
 
 // held is what agree compares: something that both keyholders should have.
@@ -165,7 +164,7 @@ func (r *reading) line(j *journal, n int, line Line) {
 	case wrong != nil && wrong.Code == Waiting:
 		j.checked.Pending++
 	}
-	ev := event{Event: e, hash: hash, log: log, state: line.State}
+	ev := event{Event: e, hash: hash, log: log}
 	if bad := r.note(j, ev); bad != nil {
 		bad.Number, bad.Text = e.Number, fmt.Sprintf("event %d: %s", e.Number, bad.Text)
 		report(*bad)
