@@ -18,6 +18,7 @@ import (
 	"arca.example/arca/functions/people"
 	"arca.example/arca/functions/release"
 	"arca.example/arca/functions/requests"
+	"arca.example/arca/functions/scrub"
 	"arca.example/arca/functions/sequence"
 	"arca.example/arca/functions/stamp"
 	"arca.example/arca/functions/units"
@@ -39,6 +40,7 @@ var All = map[string]Entry{
 	"ledger":   {ledger.Needs, ledger.New},
 	"sequence": {sequence.Needs, sequence.New},
 	"stamp":    {stamp.Needs, stamp.New},
+	"scrub":    {scrub.Needs, scrub.New},
 
 	"orders":   {orders.Needs, orders.New},
 	"notes":    {notes.Needs, notes.New},

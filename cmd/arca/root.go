@@ -100,7 +100,7 @@ func (a *app) root() *cobra.Command {
 	a.hideEnvironment(root)
 	_ = root.RegisterFlagCompletionFunc("as", a.completePeople)
 	root.AddCommand(
-		a.initCommand(), a.serveCommand(), a.witnessCommand(), a.statusCommand(), a.stampsCommand(),
+		a.initCommand(), a.serveCommand(), a.witnessCommand(), a.statusCommand(), a.stampsCommand(), a.scrubCommand(),
 		a.enrolCommand(), a.whoamiCommand(), a.suspendCommand(), a.orderCommand(),
 		a.sealCommand(), a.spoolCommand(), a.mirrorCommand(), a.auditCommand(),
 		a.lsCommand(), a.askCommand(), a.inboxCommand(),

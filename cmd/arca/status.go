@@ -25,6 +25,7 @@ type statusAnswer struct {
 	Parties    []partyState     `json:"parties"`
 	Checkpoint *checkpointState `json:"checkpoint,omitempty"`
 	Stamps     []stampState     `json:"stamps"` // the last timestamp of each authority that the trust file names
+	Scrub      *scrubState      `json:"scrub,omitempty"`
 	Spool      spoolState       `json:"spool"`
 	Ending     []listedOrder    `json:"ending"` // measure or access ends within 14 days
 	Wrong      []string         `json:"wrong"`
@@ -59,7 +60,7 @@ func (a *app) statusCommand() *cobra.Command {
 		long: "Asks each party, verifies the log's last cosigned checkpoint under the pinned witnesses and its last timestamps under the pinned\n" +
 			"authorities, looks into the spool, and lists orders whose measure or access ends within 14 days (as the collector sees them, or the person that --as names).\n\n" +
 			"Exit code 8 when something is wrong: a party that does not answer, a clock more than 5 minutes off, a checkpoint older than 5 minutes,\n" +
-			"an authority that has stamped nothing for 3 hours.\n" +
+			"an authority that has stamped nothing for 3 hours, objects of the vault that are not what the log says.\n" +
 			"--wait asks until nothing is wrong, for at most a minute: arca serve needs a moment to begin.",
 		example: "arca status\narca status --wait",
 		args:    cobra.NoArgs,
@@ -121,6 +122,11 @@ func (a *app) look(ctx context.Context, f *installation.Folder) (out statusAnswe
 		}
 		if out.Stamps, err = a.stamps(ctx, f); err != nil {
 			wrong("timestamps: %s", problem.MessageOf(err))
+		}
+		if out.Scrub, err = a.scrubbed(ctx, f); err != nil {
+			wrong("scrub: %s", problem.MessageOf(err))
+		} else if text := out.Scrub.wrong(); text != "" {
+			wrong("%s", text)
 		}
 		for _, s := range out.Stamps {
 			if s.Age > int64(stampsOld.Seconds()) {
@@ -224,6 +230,9 @@ func (s statusAnswer) write(p *page, now time.Time) {
 	}
 	if len(s.Stamps) == 0 && s.Checkpoint != nil {
 		p.line("timestamps: none, the trust file names no authority")
+	}
+	if s.Scrub != nil {
+		p.line("scrub: %s", s.Scrub.word(now))
 	}
 	if s.Spool.Packs == 0 {
 		p.line("spool: empty, everything that was sealed is proven")

@@ -71,7 +71,7 @@ func newCloud(t *testing.T, plan *fault.Plan) *cloud {
 			env.Table = "arca-" + string(env.Party)
 			return c.services[env.Party].resources(env)
 		},
-		Params: map[string]string{"AWS::Region": storetest.TestRegion, "Bucket": storetest.TestBucket, "BaseRoot.Arn": keyARN + "BaseRoot", "RingRoot.Arn": keyARN + "RingRoot"},
+		Params: map[string]string{"AWS::Region": storetest.TestRegion, "Bucket": storetest.TestBucket, "CopyBucket": storetest.TestCopy, "BaseRoot.Arn": keyARN + "BaseRoot", "RingRoot.Arn": keyARN + "RingRoot"},
 	})
 	return c
 }

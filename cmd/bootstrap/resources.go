@@ -42,15 +42,17 @@ func (s services) resources(env edge.Env) edge.Resources {
 	if s.watch != nil {
 		options = s.watch(env)
 	}
-	blobs := sync.OnceValue(func() *s3.Blobs {
-		return s3.New(s3.Options{Region: env.Region, Bucket: env.Bucket, Endpoint: s.s3, PathStyle: s.s3 != "", LongestWait: s.longestWait, APIOptions: options})
-	})
+	bucket := func(name string) *s3.Blobs {
+		return s3.New(s3.Options{Region: env.Region, Bucket: name, Endpoint: s.s3, PathStyle: s.s3 != "", LongestWait: s.longestWait, APIOptions: options})
+	}
+	blobs := sync.OnceValue(func() *s3.Blobs { return bucket(env.Bucket) })
 	return edge.Resources{
 		Rows: sync.OnceValues(func() (store.Rows, error) {
 			return dynamo.New(dynamo.Options{Region: env.Region, Table: env.Table, Endpoint: s.dynamo, LongestWait: s.longestWait, APIOptions: options}), nil
 		}),
 		Blobs:   present(env.Bucket, edge.SetBucket, func() (store.Blobs, error) { return blobs(), nil }),
 		Presign: present(env.Bucket, edge.SetBucket, func() (store.Presigner, error) { return blobs(), nil }),
+		Copy:    present(env.CopyFrom, edge.SetCopy, sync.OnceValues(func() (store.Blobs, error) { return bucket(env.CopyFrom), nil })),
 		Roots: sync.OnceValues(func() (keys.Roots, error) {
 			return kms.New(kms.Config{Region: env.Region, Credentials: awscall.Environment, Keys: env.RootKeys, Endpoint: s.kms, APIOptions: options})
 		}),

@@ -592,6 +592,7 @@ func (w *World) look() {
 	if n := len(w.Stamps()); n != len(w.Authorities) {
 		w.T.Errorf("%d authorities and %d timestamps in an hour", len(w.Authorities), n)
 	}
+	w.repair()
 	// As many as a call takes, and as many numbers as are reserved at once: both must fit DynamoDB's 100 writes.
 	full := make([]ledger.Entry, 100)
 	for i := range full {

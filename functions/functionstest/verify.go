@@ -27,6 +27,9 @@ func (w *World) Verify() {
 	}
 	w.verifyPacks(entries)
 	w.verifyStamps(entries)
+	w.verifyRepairs(func(event, random []byte) bool {
+		return entries[ledger.Commit(ledger.Opening{Event: event, Random: [32]byte(random)})]
+	})
 }
 
 // Stamps lists all timestamps.

@@ -108,6 +108,7 @@ type World struct {
 type stores struct {
 	rows  store.Rows
 	blobs *folder.Dir
+	copy  *folder.Dir
 	roots keys.Roots
 }
 
@@ -205,6 +206,9 @@ func (w *World) openStores(party string) {
 		s.blobs, err = folder.Open(w.path(party, "objects"), folder.Options{Base: Origin(party) + "/objects/", Secret: bytes.Repeat([]byte{7}, 32), Now: w.Options.Now})
 		w.must(err)
 		w.closes = append(w.closes, s.blobs.Close)
+		s.copy, err = folder.Open(w.path(party, "copy"), folder.Options{Base: Origin(party) + "/copy/", Secret: bytes.Repeat([]byte{8}, 32), Now: w.Options.Now})
+		w.must(err)
+		w.closes = append(w.closes, s.copy.Close)
 	}
 	w.stores[party] = s
 }
@@ -219,7 +223,7 @@ func (w *World) plan(party string) *local.Plan {
 		"PackBytes": strconv.Itoa(Geometry.Size), "PackSlots": strconv.Itoa(Geometry.Slots),
 	}
 	if party == "vault" {
-		params["Witnesses"] = "https://witness.test"
+		params["Witnesses"], params["CopyBucket"] = "https://witness.test", "copy"
 		if w.Options.Stamped {
 			params["Authorities"] = "http://authority-1.test/tsa,http://authority-2.test/tsa"
 		}
@@ -279,6 +283,7 @@ func (w *World) resources(party string) func(edge.Env) edge.Resources {
 			if s.blobs != nil {
 				r.Blobs = func() (store.Blobs, error) { return fault.CrashBlobs(s.blobs), nil }
 				r.Presign = func() (store.Presigner, error) { return s.blobs, nil }
+				r.Copy = func() (store.Blobs, error) { return s.copy, nil }
 			}
 		}
 		r.HTTP, r.Now = w.HTTP(), w.Options.Now

@@ -37,6 +37,7 @@ func New(env edge.Env) (*edge.Function, error) {
 		huma.Register(api, party.Op("prove-entry", http.MethodGet, "/v1/proofs/{entry}", "Inclusion proof of an entry (C2SP tlog-proof)"), b.prove)
 		huma.Register(api, party.Op("prove-consistency", http.MethodGet, "/v1/consistency", "Consistency proof from a size to the newest checkpoint"), b.consistency)
 		huma.Register(api, party.Op("list-stamps", http.MethodGet, "/v1/stamps", "Timestamps (RFC 3161) on checkpoints, by number"), b.stamps)
+		huma.Register(api, party.Op("get-scrub", http.MethodGet, "/v1/scrub", "What reading everything again has found, and repairs by number"), b.scrub)
 		huma.Register(api, party.Op("get-vault", http.MethodGet, "/v1/vault", "The log's key and the packs' shape"), b.identity)
 		huma.Register(api, party.Op("put-vault-trust", http.MethodPut, "/v1/vault/trust", "Hand over the trust file"), b.trust)
 	}}, nil
@@ -161,6 +162,36 @@ func (b book) stamps(ctx context.Context, in *fromStamp) (*party.Answer[wire.Sta
 	out := wire.Stamps{Next: next, Stamps: []wire.Stamp{}}
 	for _, s := range list {
 		out.Stamps = append(out.Stamps, wire.Stamp{Number: s.Number, Checkpoint: s.Checkpoint, Token: s.Token, Event: s.Event, Random: s.Random[:]})
+	}
+	return party.JSON(out, err)
+}
+
+type fromRepair struct {
+	edge.Target
+	From uint64 `query:"from" doc:"number of the first repair of the answer"`
+}
+
+// scrub is for the vault's principals: which objects are damaged is nobody else's business.
+func (b book) scrub(ctx context.Context, in *fromRepair) (*party.Answer[wire.Scrub], error) {
+	v, err := b.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := v.Authenticate(ctx, in.Call(b.origin, nil)); err != nil {
+		return nil, err
+	}
+	s, err := v.ScrubState(ctx)
+	if err != nil {
+		return nil, err
+	}
+	repairs, next, err := v.Repairs(ctx, in.From)
+	out := wire.Scrub{At: s.At, Began: s.Began, Damaged: []wire.Damage{}, Drawn: s.Drawn, Looked: s.Looked, Objects: s.Objects, Passed: s.Passed, Read: s.Read,
+		Repaired: s.Repaired, Repairs: []wire.ListedEvent{}, RepairNext: next, Unnamed: s.Unnamed}
+	for _, d := range s.Damaged {
+		out.Damaged = append(out.Damaged, wire.Damage(d))
+	}
+	for _, r := range repairs {
+		out.Repairs = append(out.Repairs, wire.ListedEvent{Event: r.Event, Number: r.Number, Random: r.Random})
 	}
 	return party.JSON(out, err)
 }

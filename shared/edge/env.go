@@ -51,8 +51,10 @@ type Env struct {
 	Other     string // OTHER: the other keyholder's base URL
 	Sequence  string // SEQUENCE: name of the function that puts pending entries into the log
 	Units     string // UNITS: name of the function that makes unit keys
+	CopyFrom  string // COPY: bucket with a second copy of what is in BUCKET, or the word none (then empty)
 	PackBytes int64  // PACK_BYTES: size of every pack of this vault
 	PackSlots int    // PACK_SLOTS: header slots of every pack of this vault
+	Scrub     int64  // SCRUB_BYTES: about how much one run of scrub reads
 
 	Resources
 }
@@ -65,6 +67,7 @@ type Resources struct {
 	Rows    func() (store.Rows, error)
 	Blobs   func() (store.Blobs, error)
 	Presign func() (store.Presigner, error)
+	Copy    func() (store.Blobs, error) // the second copy; nil if there is none
 	Roots   func() (keys.Roots, error)
 	// Invoke makes another function of this party run soon, with
 	// AskedPayload for example. It returns when the request to run is
@@ -96,6 +99,8 @@ const (
 	SetOther     Setting = "OTHER"
 	SetSequence  Setting = "SEQUENCE"
 	SetUnits     Setting = "UNITS"
+	SetCopy      Setting = "COPY"
+	SetScrub     Setting = "SCRUB_BYTES"
 	SetPackBytes Setting = "PACK_BYTES"
 	SetPackSlots Setting = "PACK_SLOTS"
 )
@@ -119,6 +124,8 @@ var settings = map[Setting]struct {
 	SetOther:     {"nothing is released without the other keyholder's status", func(e *Env, v string) (err error) { e.Other, err = baseURL(v); return }},
 	SetSequence:  {"an entry must become provable within seconds", text(func(e *Env) *string { return &e.Sequence })},
 	SetUnits:     {"an admitted order needs unit keys at once", text(func(e *Env) *string { return &e.Units })},
+	SetCopy:      {"what is damaged is repaired from there; none if there is no second copy", readCopy},
+	SetScrub:     {"a run must end before its time does", readScrub},
 	SetPackBytes: {"all packs of a vault have one size", readPackBytes},
 	SetPackSlots: {"all packs of a vault have one layout", readPackSlots},
 }
@@ -209,6 +216,22 @@ func readAuthorities(e *Env, v string) error {
 		}
 		e.Authorities = append(e.Authorities, u.String())
 	}
+	return nil
+}
+
+func readCopy(e *Env, v string) error {
+	if v != "none" {
+		e.CopyFrom = v
+	}
+	return nil
+}
+
+func readScrub(e *Env, v string) error {
+	n, err := strconv.ParseInt(v, 10, 64)
+	if err != nil || n < 1<<20 || n > 1<<44 {
+		return errors.New("must be a number of bytes from 1 MiB to 16 TiB")
+	}
+	e.Scrub = n
 	return nil
 }
 

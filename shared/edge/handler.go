@@ -118,13 +118,17 @@ func (d *delivery) event() (Event, error) {
 
 // react runs the function for an event and logs it.
 func (h *Handler) react(ctx context.Context, event Event) (err error) {
-	start := time.Now()
+	start, numbers := time.Now(), &counted{}
+	ctx = context.WithValue(ctx, countedKey{}, numbers)
 	defer func() {
 		if r := recover(); r != nil {
 			err = h.panicked(ctx, r)
 		}
 		level, attrs := slog.LevelInfo, []slog.Attr{slog.String("request", requestID(ctx, "")),
 			slog.String("event", string(event.Kind)), slog.Duration("took", time.Since(start))}
+		numbers.mu.Lock()
+		attrs = append(attrs, numbers.attrs...)
+		numbers.mu.Unlock()
 		if err != nil {
 			level = slog.LevelError
 			attrs = append(attrs, slog.String("kind", string(problem.KindOf(err))), slog.String("cause", err.Error()))

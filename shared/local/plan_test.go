@@ -17,7 +17,7 @@ func parameters() map[string]string {
 
 func TestThePlansOfTheThreeParties(t *testing.T) {
 	want := map[string][]string{
-		"vault":     {"deposit", "arrived", "ledger", "sequence", "stamp"},
+		"vault":     {"deposit", "arrived", "ledger", "sequence", "scrub", "stamp"},
 		"court":     {"orders", "notes", "units", "requests", "release", "people"},
 		"custodian": {"orders", "notes", "units", "requests", "release", "people"},
 	}

@@ -37,6 +37,7 @@ const (
 	EventDenied    EventKind = "denied"    // an approver said no
 	EventReleased  EventKind = "released"  // halves were handed over
 	EventPack      EventKind = "pack"      // a pack arrived at the vault
+	EventRepaired  EventKind = "repaired"  // a damaged object was replaced from a second copy
 	EventStamped   EventKind = "stamped"   // a checkpoint was timestamped (RFC 3161)
 	EventFound     EventKind = "found"     // a reader's act: recordings were listed, see Act
 	EventOpened    EventKind = "opened"    // a reader's act
@@ -107,4 +108,12 @@ type AdmittedEvent struct {
 	Kind      OrderKind `json:"kind"`
 	Member    Digest    `json:"member"`
 	Statement string    `json:"statement"`
+}
+
+// RepairEvent is the body of EventRepaired.
+type RepairEvent struct {
+	Found  Digest `json:"found,omitzero"` // SHA-256 of what lay there; absent: nothing, or not readable
+	Number uint64 `json:"number"`
+	Object string `json:"object"` // its key
+	Stored Digest `json:"stored"` // SHA-256 of what belongs there
 }

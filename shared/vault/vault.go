@@ -18,6 +18,10 @@
 //	reserved/<key>/<nonce>   the answer to a reservation, so that asking again gives the same numbers
 //	pack/<number>            a pack: who reserved it, what was announced, the opening of its log entry
 //	stamps                   the next stamp's number; per time-stamping authority, when it stamped last
+//	scrub                    where the reading of everything again stands, and what was found (ScrubState)
+//	repairs                  the next repair's number
+//	repair/<number>          the opening of a repair's log entry
+//	repairing                the object that the log says is being replaced, until it is
 //	stamp/<number>           a timestamp: token, stamped checkpoint, the opening of its log entry
 //
 // The log's rows and objects are described in ledger.go.

@@ -207,6 +207,11 @@ func (v *Vault) Stamps(ctx context.Context, from uint64) (out Stamps, err error)
 	return out, v.do(ctx, "GET", "/v1/stamps?from="+strconv.FormatUint(from, 10), nil, &out)
 }
 
+// Scrub tells how far the vault has read everything again, what it found, and its repairs from a number on.
+func (v *Vault) Scrub(ctx context.Context, from uint64) (out Scrub, err error) {
+	return out, v.do(ctx, "GET", "/v1/scrub?from="+strconv.FormatUint(from, 10), nil, &out)
+}
+
 // Keyholder calls court or custodian.
 type Keyholder struct{ Client }
 

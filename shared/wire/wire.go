@@ -64,6 +64,36 @@ type ListedPack struct {
 	Random []byte `json:"random" doc:"32 bytes that open its log entry"`
 }
 
+// Scrub is the answer of GET /v1/scrub.
+type Scrub struct {
+	At         time.Time     `json:"at,omitzero" doc:"when the last run ended; absent before the first"`
+	Began      time.Time     `json:"began,omitzero" doc:"when the pass that is running began"`
+	Damaged    []Damage      `json:"damaged" doc:"objects that are not what the log says, up to 1000"`
+	Drawn      int64         `json:"drawn" doc:"objects drawn at random in the last run: k"`
+	Looked     int64         `json:"looked" doc:"objects read in the last run"`
+	Objects    int64         `json:"objects" doc:"packs, full tiles and bundles that there are"`
+	Passed     time.Time     `json:"passed,omitzero" doc:"when the last whole pass ended"`
+	Read       int64         `json:"read" doc:"bytes read in the last run"`
+	Repaired   int64         `json:"repaired" doc:"objects repaired in the last run"`
+	Repairs    []ListedEvent `json:"repairs" doc:"openings of the repairs' log entries, from the number that was asked for"`
+	RepairNext uint64        `json:"repairNext" doc:"lowest number of a repair that was never given out"`
+	Unnamed    int64         `json:"unnamed" doc:"damaged objects beyond the list"`
+}
+
+// Damage is an object that is not what the log says.
+type Damage struct {
+	Object string    `json:"object" doc:"its key"`
+	Since  time.Time `json:"since" doc:"when a run first saw it"`
+	State  string    `json:"state" enum:"missing,damaged,unreadable,unlogged"`
+}
+
+// ListedEvent is an event of the vault's with the opening of its log entry.
+type ListedEvent struct {
+	Event  []byte `json:"event" doc:"canonical bytes"`
+	Number uint64 `json:"number"`
+	Random []byte `json:"random" doc:"32 bytes that open its log entry"`
+}
+
 // Stamps is the answer of GET /v1/stamps.
 type Stamps struct {
 	Next   uint64  `json:"next" doc:"lowest number that was never given out"`

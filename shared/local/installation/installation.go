@@ -36,12 +36,14 @@ type Config struct {
 	Addresses map[string]string `json:"addresses"` // vault, court, custodian, witness: 127.0.0.1:port
 	// Authorities are the addresses of the time-stamping authorities that the trust file names, in its order. None: no timestamps,
 	// and the vault calls nobody outside this machine.
-	Authorities []string         `json:"authorities,omitempty"`
-	LogOrigin   string           `json:"logOrigin"`
-	Pack        record.PackShape `json:"pack"`
-	Tick        string           `json:"tick"` // how often the collector sends a pack
-	Trust       record.Digest    `json:"trust"`
-	Witness     string           `json:"witness"` // verifier key
+	Authorities []string `json:"authorities,omitempty"`
+	LogOrigin   string   `json:"logOrigin"`
+	// Copy is a folder with a second copy of vault/objects, from which scrub repairs; relative to the installation. Empty: none.
+	Copy    string           `json:"copy,omitempty"`
+	Pack    record.PackShape `json:"pack"`
+	Tick    string           `json:"tick"` // how often the collector sends a pack
+	Trust   record.Digest    `json:"trust"`
+	Witness string           `json:"witness"` // verifier key
 }
 
 // Folder is an installation's folder.

@@ -144,6 +144,7 @@ func (r *Running) startWitness() error {
 type party struct {
 	rows  func() (store.Rows, error)
 	blobs func() (Objects, error)
+	copy  func() (store.Blobs, error)
 	roots func() (keys.Roots, error)
 }
 
@@ -217,6 +218,14 @@ func (r *Running) openStores(name string, options ServeOptions, created func(str
 	if name != "vault" {
 		return p, nil
 	}
+	second, err := f.openCopy(f.Copy)
+	if err != nil {
+		return party{}, err
+	}
+	if second != nil {
+		r.closer(second)
+		p.copy = func() (store.Blobs, error) { return second, nil }
+	}
 	if options.Objects != nil {
 		p.blobs = func() (Objects, error) { return options.Objects, nil }
 		return p, nil
@@ -261,6 +270,7 @@ func (r *Running) calls(plan *local.Plan, p party, log *slog.Logger, options Ser
 		if p.blobs != nil {
 			res.Blobs = func() (store.Blobs, error) { return p.blobs() }
 			res.Presign = func() (store.Presigner, error) { return p.blobs() }
+			res.Copy = p.copy
 		}
 		return res
 	}
@@ -288,6 +298,10 @@ func (f *Folder) plan(name string) (*local.Plan, error) {
 	}
 	if name == "vault" {
 		params["Witnesses"] = f.URL("witness")
+		params["ScrubBytes"] = strconv.Itoa(scrubBytes)
+		if f.Copy != "" {
+			params["CopyBucket"] = "copy"
+		}
 		if len(f.Authorities) > 0 {
 			params["Authorities"] = strings.Join(f.Authorities, ",")
 		}

@@ -270,8 +270,8 @@ func trusted(role any) any {
 
 func equalTexts(v any, want ...string) bool { return slices.Equal(local.Texts(v), want) }
 
-// underPrefix is the only wildcard: the objects of one kind in the bucket.
-var underPrefix = regexp.MustCompile(`^\$\{[A-Za-z]+\.Arn\}(/[a-z]+)+/\*$`)
+// underPrefix is the only wildcard: the objects of one kind in the bucket, or in one that a parameter names.
+var underPrefix = regexp.MustCompile(`^(\$\{[A-Za-z]+\.Arn\}|arn:\$\{AWS::Partition\}:s3:::\$\{[A-Za-z]+\})(/[a-z]+)+/\*$`)
 
 func (t *template) role(name string, r any) {
 	t.demand(local.Dig(r, "Properties", "ManagedPolicyArns") == nil, "no-managed", name, "ManagedPolicyArns must go")

@@ -17,6 +17,7 @@ const (
 	TestSecretKey = "test-secret-of-a-local-engine"
 	TestRegion    = "us-east-1"
 	TestBucket    = "arca-test"
+	TestCopy      = "arca-test-copy" // another bucket
 )
 
 // Dynoxide starts the DynamoDB-API engine on a fresh database and gives its
@@ -39,7 +40,7 @@ func DynoxideIn(t testing.TB, folder string) (endpoint string, kill func()) {
 }
 
 // Versitygw starts the S3-API server on a fresh folder with the bucket
-// TestBucket and gives its endpoint.
+// TestBucket and TestCopy, and gives its endpoint.
 func Versitygw(t testing.TB) (endpoint string) {
 	t.Helper()
 	endpoint, _ = VersitygwIn(t, t.TempDir())
@@ -53,8 +54,10 @@ func VersitygwIn(t testing.TB, folder string) (endpoint string, kill func()) {
 	t.Helper()
 	binary := engine(t, "versitygw", "bin/versitygw")
 	// For this server a folder at the top is a bucket.
-	if err := os.MkdirAll(filepath.Join(folder, TestBucket), 0o700); err != nil {
-		t.Fatal(err)
+	for _, bucket := range []string{TestBucket, TestCopy} {
+		if err := os.MkdirAll(filepath.Join(folder, bucket), 0o700); err != nil {
+			t.Fatal(err)
+		}
 	}
 	address, kill := start(t, func(address, port string) *exec.Cmd {
 		cmd := exec.Command(binary, "--port", address, "--region", TestRegion, "--keep-alive", "--quiet", "posix", folder)
