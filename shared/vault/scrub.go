@@ -78,7 +78,7 @@ type ScrubState struct {
 // ScrubOptions say how far a run goes.
 type ScrubOptions struct {
 	Copy     store.Blobs // a second copy to repair from; nil: none
-	Bytes    int64       // read about so many, then stop; 0: no limit
+	Bytes    int64       // the pass reads about so many and stops; 0: no limit
 	Full     bool        // begin a whole pass now
 	Until    time.Time   // begin no object after this; zero: no limit
 	Progress func(looked, objects int64)
@@ -295,7 +295,9 @@ func (s *scrubbing) drawOne(ctx context.Context) error {
 
 // pass goes on until a limit or the end of the pass.
 func (s *scrubbing) pass(ctx context.Context) error {
-	for !s.late() && (s.state.Full || s.o.Bytes == 0 || s.state.Read < s.o.Bytes) {
+	// The draws do not count: however large packs are, a pass gets on by an object a run.
+	before := s.state.Read
+	for !s.late() && (s.state.Full || s.o.Bytes == 0 || s.state.Read-before < s.o.Bytes) {
 		o, more := s.stock.from(object{s.state.Level, s.state.Number})
 		if !more {
 			s.state.Passed, s.state.Full = record.Second(s.v.cfg.Now()), false
