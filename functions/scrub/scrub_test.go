@@ -1,9 +1,12 @@
 package scrub_test
 
 import (
+	"bytes"
 	"context"
+	"strings"
 	"testing"
 
+	arca "arca.example/arca"
 	"arca.example/arca/functions/functionstest"
 	"arca.example/arca/shared/problem"
 )
@@ -26,6 +29,10 @@ func TestFromEventToResponse(t *testing.T) {
 			s := w.Scrubbed()
 			if len(s.Damaged) > 0 || s.Repaired != 1 || len(s.Repairs) != 1 || s.Passed.IsZero() || s.Objects != 1 {
 				t.Errorf("%+v", s)
+			}
+			// The template's metric filter reads this line.
+			if !strings.Contains(w.Log.String(), `"damaged":0,"repaired":1`) || !bytes.Contains(arca.Template, []byte(`FilterPattern: "{ $.damaged > 0 }"`)) {
+				t.Errorf("the alarm would not see it: %s", w.Log)
 			}
 			if err := w.Mirror(); err != nil {
 				t.Errorf("the pack is not what the log says: %v", err)

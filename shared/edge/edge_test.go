@@ -413,6 +413,18 @@ func TestEvents(t *testing.T) {
 	}
 }
 
+func TestNumbersOfAnEventAreLogged(t *testing.T) {
+	var log bytes.Buffer
+	h, _ := NewHandler(&Function{Name: "n", Event: func(ctx context.Context, _ Event) error {
+		Count(ctx, "damaged", 3)
+		return nil
+	}}, Log(&log))
+	if _, err := h.Invoke(t.Context(), []byte(`{"arca":"tick"}`)); err != nil || !strings.Contains(log.String(), `"damaged":3`) {
+		t.Errorf("%v %s", err, log.String())
+	}
+	Count(t.Context(), "damaged", 3) // outside of an event it goes nowhere
+}
+
 func TestAPanickingEventIsAnError(t *testing.T) {
 	var log bytes.Buffer
 	h, _ := NewHandler(&Function{Name: "p", Event: func(context.Context, Event) error { panic(canary) }}, Log(&log))
