@@ -60,7 +60,11 @@ func stampVerifier(f *installation.Folder) (*record.Trust, *ledger.Verifier, *st
 
 // fetchStamps gives what the vault lists from a number on, one answer's worth, and the next number that it will give.
 func (a *app) fetchStamps(ctx context.Context, f *installation.Folder, from uint64) (list []stamp.Stamp, next uint64, err error) {
-	answer, err := f.Vault(nil).Stamps(ctx, from)
+	mirror, err := f.Identity("mirror")
+	if err != nil {
+		return nil, 0, err
+	}
+	answer, err := f.Vault(mirror).Stamps(ctx, from)
 	for _, s := range answer.Stamps {
 		if len(s.Random) != 32 || s.Number != from+uint64(len(list)) {
 			return nil, 0, problem.New(problem.Invalid, "the vault's list of timestamps is not whole; tell its operator")
@@ -193,7 +197,11 @@ func (a *app) judgeStamp(ctx context.Context, f *installation.Folder, log *ledge
 	case err != nil:
 		return state, err
 	}
-	proof, err := f.Vault(nil).Proof(ctx, s.Entry())
+	mirror, err := f.Identity("mirror")
+	if err != nil {
+		return state, err
+	}
+	proof, err := f.Vault(mirror).Proof(ctx, s.Entry())
 	if problem.KindOf(err) == problem.Conflict && err != nil {
 		return state, nil // the entry is on its way
 	}

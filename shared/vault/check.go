@@ -214,7 +214,7 @@ func partialTiles(size int64) (all []ledger.Tile) {
 	return all
 }
 
-const readChunk = 1 << 20
+const readChunk = 256 << 10 // what is read is still in the cache of a processor when it is hashed
 
 // digestOf hashes an object of at most size bytes (of a longer one, a byte
 // more) while the next chunk is being read.

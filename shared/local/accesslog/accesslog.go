@@ -1,6 +1,6 @@
 // Package accesslog reads the vault's access log as somebody would who wants to learn from it, and
 // says whether it holds anything that the design does not allow: calls other than ticks, log entries and their
-// proofs, and packs; callers other than court, custodian, collectors and mirrors; a part of a pack; a pack out
+// proofs, timestamps, the state of storage, and packs; callers other than court, custodian, collectors and mirrors; a part of a pack; a pack out
 // of number order.
 //
 // It trusts the log to be complete, which the gateway that writes it sees to. The order of packs is judged for one
@@ -42,7 +42,7 @@ type call struct {
 // What the vault is asked, by whom: nothing else may stand in its access log.
 var (
 	signedCalls = regexp.MustCompile(`^(POST /v1/packs|POST /v1/packs/\d+/(upload|arrived)|GET /v1/packs(/\d+|\?from=\d+)?|POST /v1/entries|` +
-		`GET /v1/proofs/[0-9a-f]{64}|GET /v1/checkpoint|GET /v1/consistency\?from=\d+|GET /v1/tile/[0-9a-z/.x]+)$`)
+		`GET /v1/proofs/[0-9a-f]{64}|GET /v1/checkpoint|GET /v1/consistency\?from=\d+|GET /v1/(stamps|scrub)\?from=\d+|GET /v1/tile/[0-9a-z/.x]+)$`)
 	setUp     = regexp.MustCompile(`^(GET /v1/vault|PUT /v1/vault/trust|POST /v1/principals)$`)
 	transfers = regexp.MustCompile(`^(GET|PUT) /objects/pack/(\d{12})\?`)
 )
