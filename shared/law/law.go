@@ -128,6 +128,9 @@ func read(chain []Member) (trail []State, state State, err error) {
 	if state, err = begin(chain[first]); err != nil {
 		return nil, State{}, err
 	}
+	if err := wellFormed(chain, state.Chain); err != nil {
+		return nil, State{}, err
+	}
 	trail = append(trail, state)
 	for {
 		candidates := successors(chain, state)
@@ -146,6 +149,19 @@ func read(chain []Member) (trail []State, state State, err error) {
 	}
 	state.stop(chain)
 	return trail, state, nil
+}
+
+// wellFormed refuses a list that says the same twice or says something of another chain: whoever stored it or passed it on has altered it. Members
+// carry their order in themselves, so the list's has no meaning.
+func wellFormed(chain []Member, hash record.Digest) error {
+	seen := map[record.Digest]bool{}
+	for _, m := range chain {
+		if seen[m.Hash] || m.Hash != hash && m.Order.Chain != hash {
+			return problem.New(problem.Invalid, "the order's members include one twice or one of another order; get the chain again from a keyholder, and tell the auditor where this one came from")
+		}
+		seen[m.Hash] = true
+	}
+	return nil
 }
 
 // begin checks a first member and gives the chain's first state.

@@ -508,6 +508,21 @@ func TestReadRefusesWhatAdmitWould(t *testing.T) {
 	}
 }
 
+// TestAMemberTwiceOrOfAnotherOrderIsRefused: the mutation campaign found that a chain with a member written twice was read as if it stood once.
+func TestAMemberTwiceOrOfAnotherOrderIsRefused(t *testing.T) {
+	s := build(t, member(lawful()))
+	more := extension(s, s.Capture.Until.Add(time.Hour))
+	chain := []Member{member(lawful()), more}
+	if _, err := Read(chain); err != nil {
+		t.Fatal(err)
+	}
+	for name, stray := range map[string]Member{"the first twice": chain[0], "an extension twice": more, "another order": member(lawful(), "another")} {
+		if _, err := Read(append(slices.Clone(chain), stray)); problem.KindOf(err) != problem.Invalid {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // drawChain draws a chain by trying members, lawful or not, and keeping what is admitted.
 func drawChain(t *rapid.T) (chain []Member, state State) {
 	o := lawful()
