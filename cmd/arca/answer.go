@@ -25,6 +25,13 @@ type told struct{ error }
 func (t told) Unwrap() error   { return t.error }
 func (m misuse) Unwrap() error { return m.error }
 
+// alarm is a failure for which a party has to answer: the log or a witness contradicts itself.
+type alarm struct{ error }
+
+func (m alarm) Unwrap() error { return m.error }
+
+const alarmKind = "alarm"
+
 // exitCodes is the one table from kinds of failure to exit codes.
 var exitCodes = []struct {
 	code int
@@ -40,6 +47,7 @@ var exitCodes = []struct {
 	{6, string(problem.Conflict), "it exists already, or the state moved: look again"},
 	{7, string(problem.Gone), "it was destroyed or has lapsed"},
 	{8, string(problem.Unavailable), "a party, file or network is not there now; nothing was lost, try again"},
+	{9, alarmKind, "the log or a witness contradicts itself; what shows it was kept"},
 }
 
 func exitCode(kind string) int {
@@ -73,6 +81,9 @@ func failed(err error) *failure {
 	}
 	if m, ok := errors.AsType[misuse](err); ok {
 		return &failure{Kind: "usage", Message: m.Error()}
+	}
+	if _, ok := errors.AsType[alarm](err); ok {
+		return &failure{Kind: alarmKind, Message: problem.MessageOf(err)}
 	}
 	return &failure{Kind: string(problem.KindOf(err)), Message: problem.MessageOf(err)}
 }

@@ -266,7 +266,7 @@ func (a *app) auditCommand() *cobra.Command {
 		run:     func(cmd *cobra.Command, _ []string) error { return a.auditPacks(cmd.Context(), place) },
 	})
 	packs.Flags().StringVar(&place, "mirror", mirrorPlace, "which mirror of the installation")
-	return a.group("audit", "Check what is stored against the log", packs)
+	return a.group("audit", "Check what is stored against the log, and the log itself", packs, a.auditLogCommand())
 }
 
 func (a *app) auditPacks(ctx context.Context, place string) error {

@@ -17,7 +17,7 @@ var layers = [][]string{
 	{"shared/record"},
 	{"shared/seal", "shared/ledger", "shared/store", "shared/keys"},
 	{"shared/bundle", "shared/custody", "shared/policy", "shared/law", "shared/stamp", "shared/wire"},
-	{"shared/vault", "shared/keyholder", "shared/collector", "shared/mirror", "shared/reader", "shared/witness"},
+	{"shared/vault", "shared/keyholder", "shared/collector", "shared/mirror", "shared/reader", "shared/witness", "shared/audit"},
 	{"shared/edge"},
 	{"functions"},
 	{"shared/local", "functions/functionstest"}, // hosts of functions
