@@ -38,6 +38,10 @@ var arca = sync.OnceValues(func() (string, error) {
 })
 
 func TestMain(m *testing.M) {
+	if arg := os.Getenv(sequencingVariable); arg != "" {
+		fmt.Fprintln(os.Stderr, "a process that was to be killed lives on:", sequenceUntilKilled(arg))
+		os.Exit(1)
+	}
 	code := m.Run()
 	if os.Getenv(diskFullVictim) == "" && built {
 		program, _ := arca()

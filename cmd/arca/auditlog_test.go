@@ -69,6 +69,7 @@ func arca(t *testing.T, args ...string) (code int, out string) {
 
 func TestAuditLogRaisesAnAlarm(t *testing.T) {
 	honest, trust, fingerprint := logFolder(t, "honest", 300)
+	t.Chdir(t.TempDir()) // no installation here
 	fork, _, _ := logFolder(t, "fork", 400)
 	state := filepath.Join(t.TempDir(), "state")
 	line := func(log string, more ...string) []string {
@@ -97,6 +98,21 @@ func TestAuditLogRaisesAnAlarm(t *testing.T) {
 	}
 	if e, err := ledger.ParseEvidence(b); err != nil || len(e.Accused) != 4 {
 		t.Fatal(err)
+	}
+	// Offline, by whoever is given the file: with the trust file, and without anything.
+	file := answer.Alarms[0].Evidence
+	if code, out := arca(t, "verify", file, "--trust", trust, "--fingerprint", fingerprint); code != 0 || strings.Count(out, "the trust file names this key") != 4 {
+		t.Fatal(code, out)
+	}
+	if code, out := arca(t, "verify", file); code != 0 || strings.Count(out, "is not proven") != 4 || !strings.Contains(out, "neither contains the other") {
+		t.Fatal(code, out)
+	}
+	b[len(b)/2] ^= 1
+	if err := os.WriteFile(file, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, out := arca(t, "verify", file, "--json"); code == 0 || !strings.Contains(out, "no evidence of anything") {
+		t.Fatal(code, out)
 	}
 	if err := os.Remove(filepath.Join(honest, "tile", "entries", "000")); err != nil {
 		t.Fatal(err)

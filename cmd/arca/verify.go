@@ -24,10 +24,18 @@ func (a *app) verifyCommand() *cobra.Command {
 		use: "verify RECEIPT…", short: "Verify receipts, offline",
 		long: "Checks that the collector was enrolled by both registrars and signed the batch, that both keyholders hold its note, and that each pack\n" +
 			"stands in the log that the witnesses saw. Needs no network and no parties; arca-verify is the same in a small program of its own.\n\n" +
+			"Evidence that a log or a witness contradicted itself, one file at a time, needs no trust file; one says whose the keys are.\n\n" +
 			"The trust file and its fingerprint come from --dir, or from --trust and --fingerprint.",
 		example: "arca verify $RECEIPT\narca verify $RECEIPT --trust trust.json --fingerprint $TRUST",
 		args:    cobra.MinimumNArgs(1),
 		run: func(_ *cobra.Command, args []string) error {
+			if len(args) == 1 && isEvidence(args[0]) {
+				policy, err := a.evidencePolicy(trust, fingerprint)
+				if err != nil {
+					return err
+				}
+				return a.verifyEvidence(args[0], policy)
+			}
 			return a.verify(args, trust, fingerprint)
 		},
 	})

@@ -87,10 +87,8 @@ func parseHash[T string | []byte](s T) (h tlog.Hash, err error) {
 	if len(s) != hashText {
 		return h, strconv.ErrSyntax
 	}
-	var text [hashText]byte
 	var raw [sha256.Size + 1]byte
-	copy(text[:], s)
-	n, err := strictBase64.Decode(raw[:], text[:])
+	n, err := strictBase64.Decode(raw[:], []byte(s))
 	if err != nil || n != sha256.Size {
 		return h, strconv.ErrSyntax
 	}

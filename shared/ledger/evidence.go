@@ -131,7 +131,7 @@ func cutEvidence(b []byte) (e *Evidence, keys []string, err error) {
 			return nil, nil, bad
 		}
 	}
-	if e.Path, rest, err = cutPath(rest); err != nil {
+	if e.Path, rest, err = cutPath(rest, nil); err != nil {
 		return nil, nil, err
 	}
 	for _, signed := range []*[]byte{&e.first, &e.second} {

@@ -43,7 +43,10 @@ func appendPath(out []byte, path []tlog.Hash) []byte {
 // ParseProof reads what Marshal writes, and nothing else: an "extra" line,
 // which nothing authenticates, is refused. The checkpoint inside is not yet
 // verified.
-func ParseProof(b []byte) (Proof, error) {
+func ParseProof(b []byte) (Proof, error) { return parseProof(b, nil) }
+
+// parseProof is ParseProof with room for the path.
+func parseProof(b []byte, room []tlog.Hash) (Proof, error) {
 	if len(b) > maxProof {
 		return Proof{}, refusal(ErrAltered, "a proof has at most %d bytes", maxProof)
 	}
@@ -56,7 +59,7 @@ func ParseProof(b []byte) (Proof, error) {
 	if err != nil {
 		return Proof{}, refusal(ErrAltered, "a proof's index is a plain decimal number")
 	}
-	path, rest, err := cutPath(rest)
+	path, rest, err := cutPath(rest, room)
 	if err != nil {
 		return Proof{}, err
 	}
@@ -65,9 +68,9 @@ func ParseProof(b []byte) (Proof, error) {
 	return Proof{Index: index, Path: path, Checkpoint: rest}, nil
 }
 
-// cutPath reads path lines up to and with the blank line behind them.
-func cutPath(b []byte) (path []tlog.Hash, rest []byte, err error) {
-	path = make([]tlog.Hash, 0, 32)
+// cutPath reads path lines up to and with the blank line behind them, into room if that is enough.
+func cutPath(b []byte, room []tlog.Hash) (path []tlog.Hash, rest []byte, err error) {
+	path = room[:0]
 	for {
 		if len(b) > 0 && b[0] == '\n' {
 			return path, b[1:], nil
@@ -96,7 +99,8 @@ func VerifyInclusion(p Policy, e Entry, proof []byte) (Checkpoint, int64, error)
 
 // VerifyInclusion is the function of that name with a policy made ready.
 func (v *Verifier) VerifyInclusion(e Entry, proof []byte) (Checkpoint, int64, error) {
-	p, err := ParseProof(proof)
+	var room [maxPath]tlog.Hash // on the stack: whoever verifies verifies many
+	p, err := parseProof(proof, room[:])
 	if err != nil {
 		return Checkpoint{}, 0, err
 	}

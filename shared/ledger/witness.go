@@ -50,7 +50,7 @@ func ParseRequest(b []byte) (Request, error) {
 	if err != nil {
 		return Request{}, bad
 	}
-	path, rest, err := cutPath(rest)
+	path, rest, err := cutPath(rest, nil)
 	if err != nil || len(rest) == 0 {
 		return Request{}, bad
 	}

@@ -207,6 +207,10 @@ func (t *Trust) Validate() error {
 	if t.Quorum < 1 || t.Quorum > len(names) || len(t.Witnesses) > 32 {
 		return problem.New(problem.Invalid, "the quorum is between 1 and the number of witnesses, which have at most 32 keys together")
 	}
+	if 2*t.Quorum <= len(names) {
+		// Each half of the honest witnesses could be shown a history of its own.
+		return problem.New(problem.Invalid, "the quorum is more than half of the witnesses: with less, two histories find a quorum each while every witness is honest")
+	}
 	for i, w := range t.Witnesses {
 		if w == t.LogKey || slices.Contains(t.Witnesses[:i], w) {
 			return problem.New(problem.Invalid, "witnesses are distinct, and the log is not its own witness")

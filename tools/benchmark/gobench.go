@@ -59,25 +59,6 @@ func millis(found map[string]map[string]float64, name, unit string) (time.Durati
 	return time.Duration(v * float64(time.Millisecond)), err
 }
 
-// log measures durable appends to the log while it is sequenced.
-func (r *run) log() error {
-	names, found, err := r.goBench("./shared/vault", "^BenchmarkAppend$")
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		var m [3]float64
-		for i, unit := range []string{"appends/s", "p50-ms", "p99-ms"} {
-			if m[i], err = need(found, name, unit); err != nil {
-				return err
-			}
-		}
-		r.table.add(line{what: "log " + name, measured: fmt.Sprintf("%.0f /s", m[0]),
-			reference: fmt.Sprintf("p50 %.1f ms, p99 %.1f ms", m[1], m[2])})
-	}
-	return nil
-}
-
 // release measures one keyholder's processor time for a release.
 func (r *run) release() error {
 	names, found, err := r.goBench("./shared/keyholder", "^BenchmarkRelease$", "-benchtime", "1000x")

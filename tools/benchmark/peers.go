@@ -22,18 +22,37 @@ import (
 func (r *run) peer(name string) string {
 	path := filepath.Join(r.tools, "bin", name)
 	if _, err := os.Stat(path); err != nil {
-		fmt.Printf("SKIPPED peer: %s is not in .tools/bin; run tools/bench packs\n", name)
+		fmt.Printf("SKIPPED peer: %s is not in .tools/bin; run tools/bench, which builds it\n", name)
 		return ""
 	}
 	return path
 }
 
+// program makes a peer's process, with the scratch folder for whatever it keeps.
+func (r *run) program(env []string, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(r.ctx, name, args...)
+	cmd.Env = append(append(os.Environ(), "HOME="+r.folder, "TMPDIR="+r.folder), env...)
+	return cmd
+}
+
+// output runs a peer and gives what it prints.
+func (r *run) output(name string, args ...string) ([]byte, error) {
+	cmd := r.program(nil, name, args...)
+	cmd.Dir = r.folder
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w\n%s%s", filepath.Base(name), err, out, said.Bytes())
+	}
+	return out, nil
+}
+
 // command runs a peer and times it.
 func (r *run) command(env []string, stdin io.Reader, name string, args ...string) (time.Duration, error) {
-	cmd := exec.CommandContext(r.ctx, name, args...)
+	cmd := r.program(env, name, args...)
 	var said bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, io.Discard, &said
-	cmd.Env = append(append(os.Environ(), "HOME="+r.folder, "TMPDIR="+r.folder), env...)
 	began := time.Now()
 	err := cmd.Run()
 	took := time.Since(began)
