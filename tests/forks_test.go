@@ -300,7 +300,7 @@ func TestForkCampaign(t *testing.T) {
 	c := newCampaign(t)
 	rounds, steps := 1, 8
 	if c.full {
-		rounds, steps = 60, 16
+		rounds, steps = 20, 16
 	}
 	attacks, fools := 0, 0
 	for _, of := range [][2]int{{1, 1}, {2, 2}, {3, 2}, {3, 3}, {4, 3}, {5, 3}, {5, 4}, {7, 5}} {

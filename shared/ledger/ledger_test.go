@@ -203,6 +203,55 @@ func TestTreesAgainstASecondImplementation(t *testing.T) {
 	}
 }
 
+// TestEveryPathOfSmallTrees holds the path check against tlog's for every leaf of every tree up to a size, and with paths that are
+// cut, longer, swapped, of another leaf or of another tree.
+func TestEveryPathOfSmallTrees(t *testing.T) {
+	f := newForest(t, 0, 0)
+	checked := 0
+	for size := int64(1); size <= 70; size++ {
+		f.grow(int(size))
+		tree := f.tree()
+		reader := Reader(tree, f.fetch)
+		for index := range size {
+			path, err := ProveInclusion(tree, index, reader)
+			if err != nil {
+				t.Fatal(err)
+			}
+			leaf := entry(int(index)).Leaf()
+			if err := tree.CheckInclusion(leaf, index, path); err != nil {
+				t.Fatal(size, index, err)
+			}
+			mutants := [][]tlog.Hash{append(slices.Clone(path), leaf), append([]tlog.Hash{leaf}, path...)}
+			if len(path) > 0 {
+				mutants = append(mutants, path[1:], path[:len(path)-1])
+			}
+			if len(path) > 1 {
+				swapped := slices.Clone(path)
+				swapped[0], swapped[1] = swapped[1], swapped[0]
+				mutants = append(mutants, swapped)
+			}
+			for at := max(0, index-2); at < min(size, index+3); at++ {
+				for _, p := range append(mutants, path) {
+					for _, of := range []int64{size - 1, size, size + 1} {
+						if at >= of {
+							continue
+						}
+						claim := Tree{Origin: origin, Size: of, Root: tree.Root}
+						want := tlog.CheckRecord(p, of, tree.Root, at, leaf) == nil
+						if got := claim.CheckInclusion(leaf, at, p) == nil; got != want {
+							t.Fatalf("leaf %d of %d as leaf %d of %d with %d hashes: %v, tlog says %v", index, size, at, of, len(p), got, want)
+						}
+						checked++
+					}
+				}
+			}
+		}
+	}
+	if checked < 50_000 {
+		t.Fatal(checked)
+	}
+}
+
 func raw(path []tlog.Hash) [][]byte {
 	out := [][]byte{}
 	for _, h := range path {

@@ -43,29 +43,31 @@ func appendPath(out []byte, path []tlog.Hash) []byte {
 // ParseProof reads what Marshal writes, and nothing else: an "extra" line,
 // which nothing authenticates, is refused. The checkpoint inside is not yet
 // verified.
-func ParseProof(b []byte) (Proof, error) { return parseProof(b, nil) }
-
-// parseProof is ParseProof with room for the path.
-func parseProof(b []byte, room []tlog.Hash) (Proof, error) {
-	if len(b) > maxProof {
-		return Proof{}, refusal(ErrAltered, "a proof has at most %d bytes", maxProof)
-	}
-	rest, ok := bytes.CutPrefix(b, []byte(proofHeader+"index "))
-	if !ok {
-		return Proof{}, refusal(ErrAltered, "a proof starts with its header and index, without an extra line")
-	}
-	line, rest, _ := bytes.Cut(rest, []byte("\n"))
-	index, err := parseDecimal(string(line))
-	if err != nil {
-		return Proof{}, refusal(ErrAltered, "a proof's index is a plain decimal number")
-	}
-	path, rest, err := cutPath(rest, room)
+func ParseProof(b []byte) (Proof, error) {
+	index, path, checkpoint, err := cutProof(b, nil)
 	if err != nil {
 		return Proof{}, err
 	}
 	// Every part has one form only or is taken as it stands, so that Marshal
 	// gives b again: the fuzz target and the flips hold this without its cost.
-	return Proof{Index: index, Path: path, Checkpoint: rest}, nil
+	return Proof{Index: index, Path: path, Checkpoint: checkpoint}, nil
+}
+
+// cutProof takes a proof apart, its path into room if that is enough.
+func cutProof(b []byte, room []tlog.Hash) (index int64, path []tlog.Hash, checkpoint []byte, err error) {
+	if len(b) > maxProof {
+		return 0, nil, nil, refusal(ErrAltered, "a proof has at most %d bytes", maxProof)
+	}
+	rest, ok := bytes.CutPrefix(b, []byte(proofHeader+"index "))
+	if !ok {
+		return 0, nil, nil, refusal(ErrAltered, "a proof starts with its header and index, without an extra line")
+	}
+	line, rest, _ := bytes.Cut(rest, []byte("\n"))
+	if index, err = parseDecimal(string(line)); err != nil {
+		return 0, nil, nil, refusal(ErrAltered, "a proof's index is a plain decimal number")
+	}
+	path, checkpoint, err = cutPath(rest, room)
+	return index, path, checkpoint, err
 }
 
 // cutPath reads path lines up to and with the blank line behind them, into room if that is enough.
@@ -100,16 +102,16 @@ func VerifyInclusion(p Policy, e Entry, proof []byte) (Checkpoint, int64, error)
 // VerifyInclusion is the function of that name with a policy made ready.
 func (v *Verifier) VerifyInclusion(e Entry, proof []byte) (Checkpoint, int64, error) {
 	var room [maxPath]tlog.Hash // on the stack: whoever verifies verifies many
-	p, err := parseProof(proof, room[:])
+	index, path, checkpoint, err := cutProof(proof, room[:])
 	if err != nil {
 		return Checkpoint{}, 0, err
 	}
-	c, err := v.Verify(p.Checkpoint)
+	c, err := v.Verify(checkpoint)
 	if err != nil {
 		return Checkpoint{}, 0, err
 	}
-	if err := c.CheckInclusion(e.Leaf(), p.Index, p.Path); err != nil {
+	if err := c.CheckInclusion(e.Leaf(), index, path); err != nil {
 		return Checkpoint{}, 0, err
 	}
-	return c, p.Index, nil
+	return c, index, nil
 }
