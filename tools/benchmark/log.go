@@ -100,7 +100,7 @@ func (r *run) appends(clients int) error {
 			r.table.add(line{what: "  " + peer + "'s p50, p99", measured: fmt.Sprintf("%.1f, %.1f ms", median(theirs.p50), median(theirs.p99))})
 		}
 	}
-	r.table.add(line{what: "  Arca's p50, p99", measured: fmt.Sprintf("%.1f, %.1f ms", median(ours.p50), median(ours.p99))})
+	r.table.add(line{what: "  Arca's p50, p99", measured: fmt.Sprintf("%.1f, %.1f ms", median(ours.p50), median(ours.p99)), reference: perS(median(ours.rate))})
 	if len(ours.proof) == 0 {
 		return fmt.Errorf("no entry was proven while %d clients appended", clients)
 	}
