@@ -100,7 +100,7 @@ func (b *Batch) Sign(signer crypto.Signer, previous Statement, descriptors []Des
 	s := Statement{
 		Batch: b.id, Unit: b.unit, Number: previous.Number + 1,
 		CourtSHA256: sha256.Sum256(b.sealed[Court]), CustodianSHA256: sha256.Sum256(b.sealed[Custodian]),
-		DescriptorsSHA256: hashDescriptors(descriptors), MembersSHA256: hashMembers(members),
+		DescriptorsSHA256: hashDescriptors(HashesOf(descriptors)), MembersSHA256: hashMembers(members),
 		Members: uint32(len(members)), Collector: NewCollectorID(pub),
 	}
 	if previous != (Statement{}) {

@@ -277,23 +277,36 @@ func (s Slot) check(l *Listing) error {
 	}
 	same := st.Batch == s.Batch && st.Unit == s.Unit &&
 		st.CourtSHA256 == sha256.Sum256(s.Court[:]) && st.CustodianSHA256 == sha256.Sum256(s.Custodian[:]) &&
-		st.DescriptorsSHA256 == hashDescriptors(l.Descriptors)
+		st.DescriptorsSHA256 == hashDescriptors(HashesOf(l.Descriptors))
 	if !same || st.checkMembers(members) != nil {
 		return problem.New(problem.Denied, "the batch's signed statement does not fit its slot and descriptors; tell the auditor which pack it was in")
 	}
 	return nil
 }
 
-// hashDescriptors is SHA-256(lp("arca/v1/descriptors") lp(descriptor)…) over the
-// plaintext encodings: what is signed is what they say, whatever key hides it.
-func hashDescriptors(descriptors []Descriptor) (sum [32]byte) {
-	h := sha256.New()
-	h.Write(bind("arca/v1/descriptors"))
-	for _, d := range descriptors {
-		h.Write(lp(nil, d.Bytes()))
+// Hash is the SHA-256 of a descriptor's encoding, by which the batch's statement names it. It hides the descriptor: an
+// encoding holds at least 80 bytes of AES-GCM output under a key that its readers alone have.
+func (d Descriptor) Hash() [32]byte { return sha256.Sum256(d.Bytes()) }
+
+// hashDescriptors is SHA-256(lp("arca/v1/descriptors") uint32 count ‖ H(descriptor)…) over the plaintext encodings: what is signed is
+// what they say, whatever key hides it. Over their hashes, so that one recording can be disclosed with its batch's signature and the
+// others stay hidden (package bundle).
+func hashDescriptors(hashes [][32]byte) [32]byte {
+	out := bind("arca/v1/descriptors")
+	out = binary.BigEndian.AppendUint32(out, uint32(len(hashes)))
+	for _, h := range hashes {
+		out = append(out, h[:]...)
 	}
-	h.Sum(sum[:0])
-	return sum
+	return sha256.Sum256(out)
+}
+
+// HashesOf gives the hash of each descriptor.
+func HashesOf(descriptors []Descriptor) [][32]byte {
+	hashes := make([][32]byte, len(descriptors))
+	for i, d := range descriptors {
+		hashes[i] = d.Hash()
+	}
+	return hashes
 }
 
 func alteredArea(cause error) error {

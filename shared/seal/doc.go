@@ -94,7 +94,7 @@
 //	statement   version suite batchID[16] lp(unit) uint64 number previous[32]
 //	            H(c_court)[32] H(c_custodian)[32] descriptors[32] members[32] uint32 count collector[32]
 //	signed      lp("arca/v1/statement") lp(statement)      Ed25519; its H is the next statement's previous
-//	descriptors H(lp("arca/v1/descriptors") lp(descriptor) …)   over the plaintext descriptors
+//	descriptors H(lp("arca/v1/descriptors") uint32 count ‖ H(descriptor) …)   over the plaintext descriptors
 //	members     H(lp("arca/v1/members") uint32 count ‖ member …)
 //	member      recordingID[16] ‖ the four commitments           144 bytes
 //	collector   H(Ed25519 public key)

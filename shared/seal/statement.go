@@ -164,6 +164,38 @@ func (s Statement) sign(signer crypto.Signer) (sig Signature, err error) {
 	return sig, s.Verify(pub, sig)
 }
 
+// VerifyParts checks what a bundle discloses of a batch: that this collector signed it, over exactly these members and over descriptors with
+// these hashes, in their order. Whoever has one descriptor compares its Hash with the one at its member's place.
+func (s Statement) VerifyParts(pub ed25519.PublicKey, sig Signature, members []Member, descriptors [][32]byte) error {
+	if err := s.Verify(pub, sig); err != nil {
+		return err
+	}
+	if err := s.checkMembers(members); err != nil {
+		return err
+	}
+	if len(descriptors) != len(members) || hashDescriptors(descriptors) != s.DescriptorsSHA256 {
+		return problem.New(problem.Denied, "the descriptors are not those that the collector signed")
+	}
+	return nil
+}
+
+// AppendMember appends a member's encoding, as it stands in a note.
+func AppendMember(dst []byte, m Member) []byte { return appendMembers(dst, []Member{m}) }
+
+// ParseMembers reads the encodings of members, one after another, and nothing else.
+func ParseMembers(b []byte) ([]Member, error) {
+	if len(b)%memberSize != 0 || len(b)/memberSize > MaxMembers {
+		return nil, malformed("list of members")
+	}
+	members := make([]Member, len(b)/memberSize)
+	c := cursor{rest: b}
+	for i := range members {
+		c.copyTo(members[i].Recording[:])
+		members[i].Commitments.read(&c)
+	}
+	return members, nil
+}
+
 // Member is what a keyholder knows of a recording: its id and the commitments to its halves.
 type Member struct {
 	Recording   RecordingID

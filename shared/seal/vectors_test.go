@@ -233,7 +233,7 @@ func TestVectorsBatch(t *testing.T) {
 	equal(t, "statement", l.Statement.Bytes(), v.Statement)
 	equal(t, "statement hash", hex32(l.Statement.Hash()), v.StatementHash)
 	equal(t, "signature", l.Signature[:], v.Signature)
-	equal(t, "descriptors hash", hex32(hashDescriptors(l.Descriptors)), v.DescriptorsSHA256)
+	equal(t, "descriptors hash", hex32(hashDescriptors(HashesOf(l.Descriptors))), v.DescriptorsSHA256)
 	for role, b := range map[Role]hexBytes{Court: v.CourtNote, Custodian: v.CustodianNote} {
 		n := must(ParseNote(b))
 		if err := n.Verify(pub); err != nil || n.Role != role || len(n.Members) != len(l.Descriptors) {
