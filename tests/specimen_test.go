@@ -275,7 +275,7 @@ func (g *gallery) receipts() *specimen {
 }
 
 // proven gives the openings and proofs of both packs from the receipts.
-func (g *gallery) proven() (list []bundle.PackProof) {
+func (g *gallery) proven() (list []bundle.LogProof) {
 	for _, s := range g.sealed {
 		var r bundle.Receipt
 		g.check(json.Unmarshal(s.receipt, &r))
@@ -564,7 +564,7 @@ func (g *gallery) packEvents() *specimen {
 		if len(p) != 2 {
 			return nil, errMeaning
 		}
-		_, _, err := bundle.PackProof{Event: p[0], Random: p[1], Proof: list[0].Proof}.Verify(g.verifier)
+		_, _, err := bundle.LogProof{Event: p[0], Random: p[1], Proof: list[0].Proof}.Verify(g.verifier)
 		return slices.Concat(p...), err
 	}}
 }

@@ -1,16 +1,17 @@
-// Command arca-verify verifies receipts offline, and nothing else.
+// Command arca-verify verifies bundles, receipts and whole logs offline, and nothing else.
 //
-//	arca-verify --trust trust.json --fingerprint HEX [--json] RECEIPT…
+//	arca-verify --fingerprint HEX [--trust trust.json] [--identity key.txt] [--json] BUNDLE|RECEIPT|LOGFOLDER…
 //
-// It is small so that whoever receives a receipt can read it whole: it links no
+// It is small so that whoever receives one can read it whole: it links no
 // network client of its own, no storage and no keyholder. Exit codes are those of arca:
-// 0 every receipt is valid, 2 usage, 3 invalid, 4 denied, 5 no such file, 8 not there now.
+// 0 everything is proven, 2 usage, 3 no bundle, receipt or log, 5 no such file, 8 cannot be read, 10 altered, 11 incomplete, 12 not yet
+// witnessed, 13 trust roots unknown.
 package main
 
 import (
 	"os"
 
-	"arca.example/arca/cmd/internal/receipts"
+	"arca.example/arca/cmd/internal/verify"
 )
 
-func main() { os.Exit(receipts.Command(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() { os.Exit(verify.Command(os.Args[1:], os.Stdout, os.Stderr)) }

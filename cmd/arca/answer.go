@@ -13,6 +13,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
 
+	"arca.example/arca/cmd/internal/verify"
+	"arca.example/arca/shared/bundle"
 	"arca.example/arca/shared/problem"
 )
 
@@ -48,6 +50,10 @@ var exitCodes = []struct {
 	{7, string(problem.Gone), "it was destroyed or has lapsed"},
 	{8, string(problem.Unavailable), "a party, file or network is not there now; nothing was lost, try again"},
 	{9, alarmKind, "the log or a witness contradicts itself; what shows it was kept"},
+	{bundle.Altered.Code(), string(bundle.Altered), "verify: it is not, byte for byte, what was signed"},
+	{bundle.Incomplete.Code(), string(bundle.Incomplete), "verify: something is missing that nobody has stated"},
+	{bundle.Unwitnessed.Code(), string(bundle.Unwitnessed), "verify: genuine, but too few witnesses have seen it yet"},
+	{bundle.UnknownRoots.Code(), string(bundle.UnknownRoots), "verify: whole in itself, but under roots that you have not pinned"},
 }
 
 func exitCode(kind string) int {
@@ -63,7 +69,7 @@ func exitCodesTopic() *cobra.Command {
 	var text strings.Builder
 	text.WriteString("Every command ends with one of these codes. With --json the kind stands in error.kind.\n\n")
 	for _, e := range exitCodes {
-		fmt.Fprintf(&text, "  %d  %-12s %s\n", e.code, e.kind, e.what)
+		fmt.Fprintf(&text, "  %-3d %-20s %s\n", e.code, e.kind, e.what)
 	}
 	return &cobra.Command{Use: "exit-codes", Short: "What the exit codes mean", Long: strings.TrimRight(text.String(), "\n")}
 }
@@ -84,6 +90,9 @@ func failed(err error) *failure {
 	}
 	if _, ok := errors.AsType[alarm](err); ok {
 		return &failure{Kind: alarmKind, Message: problem.MessageOf(err)}
+	}
+	if f, ok := errors.AsType[verify.Failure](err); ok && verify.Code(err) >= bundle.Altered.Code() {
+		return &failure{Kind: string(f.Verdict), Message: problem.MessageOf(err)}
 	}
 	return &failure{Kind: string(problem.KindOf(err)), Message: problem.MessageOf(err)}
 }

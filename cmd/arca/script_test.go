@@ -13,14 +13,14 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"arca.example/arca/cmd/internal/receipts"
+	"arca.example/arca/cmd/internal/verify"
 	"arca.example/arca/shared/stamp/stamptest"
 )
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"arca":        func() { os.Exit(runProcess()) },
-		"arca-verify": func() { os.Exit(receipts.Command(os.Args[1:], os.Stdout, os.Stderr)) },
+		"arca-verify": func() { os.Exit(verify.Command(os.Args[1:], os.Stdout, os.Stderr)) },
 	})
 }
 

@@ -16,7 +16,7 @@ func TestUnclear(t *testing.T) {
 		"ls first look":            `"first" is one word too many; quote what has spaces; the line reads: arca ls [flags]; see arca ls --help`,
 		"backup court":             "this needs --output and --recovery; see arca backup --help",
 		"open x --bytes 1- --to 2": "--bytes and --to do not go together; give one of them; see arca open --help",
-		"verify x --trust t":       "--trust and --fingerprint go together; give both; see arca verify --help",
+		"verify x --trust t":       "a trust file proves nothing by itself; give its fingerprint too, with --fingerprint",
 		"seal --order x":           "the line reads: arca seal FILES…; see arca seal --help",
 		"seal --ordr x":            "unknown flag: --ordr; see arca seal --help",
 	} {

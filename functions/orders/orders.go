@@ -1,5 +1,5 @@
 // Package orders admits order chains and answers for their status, to the other
-// keyholder and to collectors.
+// keyholder, to collectors and to people whom the chain concerns.
 package orders
 
 import (
@@ -78,11 +78,11 @@ func (d desk) show(ctx context.Context, in *chainPath) (*party.Answer[wire.Order
 }
 
 func (d desk) status(ctx context.Context, in *party.Body[wire.StatusAsk]) (*party.Answer[wire.Statuses], error) {
-	k, err := d.Peer(ctx, &in.Target, in.RawBody)
+	chains, err := party.Digests(in.Body.Chains)
 	if err != nil {
 		return nil, err
 	}
-	chains, err := party.Digests(in.Body.Chains)
+	k, err := d.Asker(ctx, &in.Target, in.RawBody, chains)
 	if err != nil {
 		return nil, err
 	}

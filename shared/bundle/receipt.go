@@ -65,12 +65,12 @@ type Receipt struct {
 	Custodian string        `json:"custodian"`
 	Deposit   string        `json:"deposit"`
 	Note      []byte        `json:"note"`
-	Packs     []PackProof   `json:"packs"`
+	Packs     []LogProof    `json:"packs"`
 	Version   int           `json:"version"`
 }
 
-// PackProof opens a pack's log entry and proves it.
-type PackProof struct {
+// LogProof opens a log entry and proves it: a pack's arrival, or an event of a journal.
+type LogProof struct {
 	Event  []byte `json:"event"`
 	Proof  string `json:"proof"`
 	Random []byte `json:"random"`
@@ -108,7 +108,7 @@ func VerifyReceipt(trust *record.Trust, audience record.Digest, raw []byte) (Res
 		return Result{}, err
 	}
 	if r.Audience != audience || r.Version != ReceiptVersion {
-		return Result{}, problem.New(problem.Denied, "the receipt is of another installation or version; verify it under the trust file that it was made for")
+		return Result{}, unknownRoots("the receipt is of another installation or version; verify it under the trust file that it was made for")
 	}
 	collector, err := OpenCollector(trust, audience, r.Collector)
 	if err != nil {
@@ -140,19 +140,23 @@ func VerifyReceipt(trust *record.Trust, audience record.Digest, raw []byte) (Res
 	return out, out.readPacks(trust, r)
 }
 
-// parseReceipt is record.Unmarshal with a larger limit: parsed strictly, encoded again, compared.
 func parseReceipt(raw []byte) (r Receipt, err error) {
-	if len(raw) > MaxReceipt {
-		return r, problem.New(problem.Invalid, "a receipt has at most %d bytes", MaxReceipt)
+	return r, unmarshal(raw, &r, MaxReceipt, "a receipt")
+}
+
+// unmarshal is record.Unmarshal with a larger limit: parsed strictly, encoded again, compared.
+func unmarshal(raw []byte, v any, limit int, what string) error {
+	if len(raw) > limit {
+		return problem.New(problem.Invalid, "%s has at most %d bytes", what, limit)
 	}
-	if err := json.Unmarshal(raw, &r, json.RejectUnknownMembers(true)); err != nil {
-		return r, problem.Wrap(problem.Invalid, err, "this is not a receipt; give the file that arca seal or arca spool wrote")
+	if err := json.Unmarshal(raw, v, json.RejectUnknownMembers(true)); err != nil {
+		return problem.Wrap(problem.Invalid, err, "this is not what it should be (%s); give the file as the arca tools wrote it", what)
 	}
-	again, err := record.Marshal(r)
+	again, err := record.Marshal(v)
 	if err != nil || !bytes.Equal(again, raw) {
-		return r, problem.Wrap(problem.Invalid, err, "the receipt is not in canonical form (RFC 8785); it may have been altered on the way")
+		return problem.Wrap(problem.Invalid, err, "%s is not in canonical form (RFC 8785); it may have been altered on the way", what)
 	}
-	return r, nil
+	return nil
 }
 
 // OpenCollector verifies a collector's enrolment by both registrars.
@@ -229,13 +233,23 @@ func LogVerifier(trust *record.Trust) (*ledger.Verifier, error) {
 }
 
 // Verify recomputes the pack's log entry from its event and verifies the proof.
-func (p PackProof) Verify(v *ledger.Verifier) (record.PackEvent, ledger.Checkpoint, error) {
+func (p LogProof) Verify(v *ledger.Verifier) (record.PackEvent, ledger.Checkpoint, error) {
 	event, entry, err := OpenPackEvent(p.Event, p.Random)
 	if err != nil {
 		return event, ledger.Checkpoint{}, err
 	}
 	checkpoint, _, err := v.VerifyInclusion(entry, []byte(p.Proof))
 	return event, checkpoint, err
+}
+
+// Witnessed recomputes the log entry of any event and verifies the proof.
+func (p LogProof) Witnessed(v *ledger.Verifier) (ledger.Checkpoint, error) {
+	if len(p.Random) != 32 {
+		return ledger.Checkpoint{}, problem.New(problem.Invalid, "an opening's randomness is exactly 32 bytes")
+	}
+	entry := ledger.Commit(ledger.Opening{Event: p.Event, Random: [32]byte(p.Random)})
+	checkpoint, _, err := v.VerifyInclusion(entry, []byte(p.Proof))
+	return checkpoint, err
 }
 
 // OpenPackEvent reads a pack's event strictly and gives the log entry that event and random make.

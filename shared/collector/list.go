@@ -101,7 +101,7 @@ func (c *Collector) Receipt(ctx context.Context, s Sealed) ([]byte, error) {
 	}
 	// A recording's batch ends in the pack in which its content does.
 	var found []byte
-	err := c.receiptsIn(ctx, s.Packs[len(s.Packs)-1], map[uint64]bundle.PackProof{}, func(r Received) error {
+	err := c.receiptsIn(ctx, s.Packs[len(s.Packs)-1], map[uint64]bundle.LogProof{}, func(r Received) error {
 		if r.Recording == s.Recording {
 			found = r.Receipt
 			return errFound
@@ -136,7 +136,7 @@ func (c *Collector) Receipts(ctx context.Context, from uint64, yield func(Receiv
 	if err != nil {
 		return err
 	}
-	proofs := map[uint64]bundle.PackProof{}
+	proofs := map[uint64]bundle.LogProof{}
 	for _, n := range list {
 		if n < from {
 			continue
@@ -152,7 +152,7 @@ func (c *Collector) Receipts(ctx context.Context, from uint64, yield func(Receiv
 }
 
 // receiptsIn makes the receipts of the batches of one proven pack; only one recording's if only is set.
-func (c *Collector) receiptsIn(ctx context.Context, n uint64, proofs map[uint64]bundle.PackProof, yield func(Received) error, only record.ID) error {
+func (c *Collector) receiptsIn(ctx context.Context, n uint64, proofs map[uint64]bundle.LogProof, yield func(Received) error, only record.ID) error {
 	side, err := c.sidecar(n)
 	if errors.Is(err, fs.ErrNotExist) {
 		return problem.New(problem.NotFound, "the spool holds no such pack")
@@ -187,7 +187,7 @@ func (c *Collector) receiptsIn(ctx context.Context, n uint64, proofs map[uint64]
 	return nil
 }
 
-func (c *Collector) receipt(r bundle.Receipt, line batchLine, rec recordingLine, proofs map[uint64]bundle.PackProof) ([]byte, error) {
+func (c *Collector) receipt(r bundle.Receipt, line batchLine, rec recordingLine, proofs map[uint64]bundle.LogProof) ([]byte, error) {
 	note, err := line.note(seal.Court)
 	if err != nil {
 		return nil, err
@@ -200,7 +200,7 @@ func (c *Collector) receipt(r bundle.Receipt, line batchLine, rec recordingLine,
 			if err != nil {
 				return nil, err
 			}
-			p = bundle.PackProof{Event: at.Event, Proof: at.Proof, Random: at.Random}
+			p = bundle.LogProof{Event: at.Event, Proof: at.Proof, Random: at.Random}
 			proofs[n] = p
 		}
 		r.Packs, events = append(r.Packs, p), append(events, p.Event)

@@ -510,7 +510,7 @@ func (c *Collector) findEvent(ctx context.Context, e *entry, listed map[uint64][
 // prove verifies the pack's inclusion under a witnessed checkpoint. A pack is proven when both keyholders signed for
 // every batch in it, too: only then may its file go.
 func (c *Collector) prove(ctx context.Context, e *entry) error {
-	p := bundle.PackProof{Event: e.at.Event, Random: e.at.Random, Proof: e.at.Proof}
+	p := bundle.LogProof{Event: e.at.Event, Random: e.at.Random, Proof: e.at.Proof}
 	if p.Proof == "" {
 		_, entry, err := bundle.OpenPackEvent(p.Event, p.Random)
 		if err != nil {

@@ -325,7 +325,7 @@ func (k *Keyholder) status(ctx context.Context, trust Pinned, nonce record.ID, h
 		return s, nil, err
 	}
 	s.Enrolled, s.Suspended = all.digests()
-	s.Destroyed = setDigest(nil) // destruction adds to this set
+	s.Destroyed = record.SetDigest(nil) // destruction adds to this set
 	chains, errs, err := k.readChains(ctx, hashes)
 	if err != nil {
 		return s, nil, err
@@ -335,7 +335,7 @@ func (k *Keyholder) status(ctx context.Context, trust Pinned, nonce record.ID, h
 		switch {
 		case errs[i] == nil:
 			one.Capture, one.AccessEnd, one.Head = state.Capture, state.AccessEnd, state.Head
-			one.Stops, one.State = setDigest(state.Stops), state.Word(k.now())
+			one.Stops, one.State = record.SetDigest(state.Stops), state.Word(k.now())
 		case problem.KindOf(errs[i]) != problem.NotFound:
 			return s, nil, errs[i]
 		}

@@ -30,17 +30,7 @@ func (r roster) digests() (enrolled, suspended record.Digest) {
 		h.Write([]byte(id))
 		h.Write(d[:])
 	}
-	return record.Digest(h.Sum(nil)), setDigest(r.Suspended)
-}
-
-// setDigest hashes a set independently of its order.
-func setDigest(set []record.Digest) record.Digest {
-	sorted := slices.SortedFunc(slices.Values(set), func(a, b record.Digest) int { return slices.Compare(a[:], b[:]) })
-	h := sha256.New()
-	for _, d := range slices.Compact(sorted) {
-		h.Write(d[:])
-	}
-	return record.Digest(h.Sum(nil))
+	return record.Digest(h.Sum(nil)), record.SetDigest(r.Suspended)
 }
 
 // Person is an enrolled key as this keyholder knows it.

@@ -82,7 +82,7 @@ func TestOneRegistrarSuspendsAtOnce(t *testing.T) {
 	}
 }
 
-func TestStatusAndUnitsAreForCollectorsAndThePeer(t *testing.T) {
+func TestUnitsAreForCollectorsAndThePeer(t *testing.T) {
 	w := newWorld(t).cast()
 	k := w.keyholder[seal.Court]
 	call := func(s *record.Signer) record.Call {
@@ -114,6 +114,30 @@ func TestEnrolledAtOneSideOnlyStopsReleases(t *testing.T) {
 	for _, party := range parties {
 		if _, err := w.release(party, "investigator", hash); err != nil {
 			t.Errorf("%s still refuses: %v", party, err)
+		}
+	}
+}
+
+// Who makes a bundle shows with both keyholders' word that no member of the order is missing: the people whom a chain concerns are told,
+// others learn no more than of a chain that does not exist.
+func TestWhoIsToldAStatus(t *testing.T) {
+	w := newWorld(t).cast()
+	chain := w.admit(w.order())
+	k := w.keyholder[seal.Court]
+	stranger := newSigner(t)
+	joint := w.enrolment(stranger, "of another unit", record.Enrolment{Roles: []record.Role{record.Investigator}, PoliceUnit: "Unit Z"})
+	_, err := k.Enrol(t.Context(), joint)
+	must(t, err)
+	for s, want := range map[*record.Signer]problem.Kind{
+		w.people["collector"]: "", w.keyholder[seal.Custodian].Signer(): "", w.people["investigator"]: "", w.people["judge"]: "", w.people["auditor"]: "",
+		stranger: problem.NotFound, newSigner(t): problem.Denied, k.Signer(): problem.Denied,
+	} {
+		req, err := http.NewRequest("POST", "https://court.test/v1/status", nil)
+		must(t, err)
+		must(t, record.SignCall(s, req, nil, w.now()))
+		err = k.AuthenticateAsker(t.Context(), record.Call{Proof: req.Header.Get(record.ProofHeader), Method: "POST", URL: "https://court.test/v1/status"}, []record.Digest{chain})
+		if (err == nil) != (want == "") || err != nil && problem.KindOf(err) != want {
+			t.Errorf("%v: %v", s, err)
 		}
 	}
 }

@@ -127,22 +127,42 @@ func (k *Keyholder) Authenticate(ctx context.Context, call record.Call) (Person,
 	return p, call.Verify(p.Enrolment.Key, k.cfg.Now())
 }
 
-// AuthenticatePeer accepts the other keyholder and collectors, who alone ask for statuses and unit keys.
+// AuthenticatePeer accepts the other keyholder and collectors, who alone ask for unit keys.
 func (k *Keyholder) AuthenticatePeer(ctx context.Context, call record.Call) error {
-	id, err := call.Caller()
-	if err != nil {
-		return err
-	}
-	trust, err := k.Trust(ctx)
-	if err != nil {
-		return err
-	}
-	if peer := trust.Party(string(k.other())).Online; peer.ID() == id {
-		return call.Verify(peer, k.cfg.Now())
-	}
-	who, err := k.Authenticate(ctx, call)
-	if err == nil && !who.Enrolment.Of(record.Collector) {
+	peer, who, err := k.caller(ctx, call)
+	if err == nil && !peer && !who.Enrolment.Of(record.Collector) {
 		err = problem.New(problem.Denied, "only the other keyholder and collectors ask for this")
 	}
 	return err
+}
+
+// AuthenticateAsker accepts those who are told the status of chains: the other keyholder, collectors, and people whom every one of them concerns.
+func (k *Keyholder) AuthenticateAsker(ctx context.Context, call record.Call, chains []record.Digest) error {
+	peer, who, err := k.caller(ctx, call)
+	if err != nil || peer || who.Enrolment.Of(record.Collector) {
+		return err
+	}
+	for _, chain := range chains {
+		if _, err := k.ShowChain(ctx, who, chain); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// caller finds out who made a call: the other keyholder, or an enrolled person or machine.
+func (k *Keyholder) caller(ctx context.Context, call record.Call) (peer bool, who Person, err error) {
+	id, err := call.Caller()
+	if err != nil {
+		return false, who, err
+	}
+	trust, err := k.Trust(ctx)
+	if err != nil {
+		return false, who, err
+	}
+	if key := trust.Party(string(k.other())).Online; key.ID() == id {
+		return true, who, call.Verify(key, k.cfg.Now())
+	}
+	who, err = k.Authenticate(ctx, call)
+	return false, who, err
 }

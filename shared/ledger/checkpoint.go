@@ -45,6 +45,9 @@ func (t Tree) Text() string {
 
 var emptyRoot = tlog.Hash(sha256.Sum256(nil))
 
+// EmptyRoot is the root of a tree without entries.
+func EmptyRoot() tlog.Hash { return emptyRoot }
+
 // ParseTree reads a checkpoint's body: exactly three lines, no extension.
 func ParseTree(text string) (Tree, error) {
 	lines := strings.SplitN(text, "\n", 4)

@@ -223,10 +223,10 @@ func (r *Reader) learnPeople(ctx context.Context) error {
 	if err != nil && problem.KindOf(err) != problem.Unavailable {
 		return err
 	}
-	known := map[record.KeyID]record.Enrolment{}
+	known, joints := map[record.KeyID]record.Enrolment{}, map[record.KeyID]record.Joint{}
 	for _, p := range slices.Concat(lists[0], lists[1]) {
 		if e, _, err := r.cfg.Trust.OpenEnrolment(r.cfg.Fingerprint, p.Enrolment); err == nil {
-			known[e.Key.ID()] = e
+			known[e.Key.ID()], joints[e.Key.ID()] = e, p.Enrolment
 		}
 	}
 	if len(known) == 0 && err != nil {
@@ -235,6 +235,7 @@ func (r *Reader) learnPeople(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	maps.Copy(r.people, known)
+	maps.Copy(r.joints, joints)
 	return nil
 }
 

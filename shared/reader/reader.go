@@ -25,6 +25,8 @@ type Keyholder interface {
 	People(ctx context.Context) (wire.People, error)
 	Order(ctx context.Context, chain record.Digest) (wire.Order, error)
 	Orders(ctx context.Context) (wire.Orders, error)
+	StatusAndMembers(ctx context.Context, nonce record.ID, chains ...record.Digest) (string, [][]string, error)
+	Log(ctx context.Context, chain record.Digest, from int64) (wire.Log, error)
 }
 
 // Mirror is where packs are read; *mirror.Mirror satisfies it.
@@ -32,6 +34,8 @@ type Mirror interface {
 	seal.Source
 	// SlotArea gives a pack's slot area only after it was held against the witnessed log.
 	SlotArea(number uint64) ([]byte, error)
+	// Opening gives a pack's event with what opens and proves its log entry.
+	Opening(number uint64) (event, random, proof []byte, err error)
 	// Last gives the newest mirrored number; all before it are mirrored.
 	Last() (uint64, error)
 }
@@ -61,6 +65,7 @@ type Reader struct {
 	queue  sync.Mutex // held while acts are queued or filed
 	mu     sync.Mutex
 	people map[record.KeyID]record.Enrolment // verified, of this process
+	joints map[record.KeyID]record.Joint     // the same, as signed
 }
 
 // Open checks the configuration and makes the reader's folders.
@@ -83,7 +88,7 @@ func Open(cfg Config) (*Reader, error) {
 			return nil, failed(err)
 		}
 	}
-	return &Reader{cfg: cfg, geometry: g, people: map[record.KeyID]record.Enrolment{}}, nil
+	return &Reader{cfg: cfg, geometry: g, people: map[record.KeyID]record.Enrolment{}, joints: map[record.KeyID]record.Joint{}}, nil
 }
 
 func (r *Reader) now() time.Time { return record.Second(r.cfg.Now()) }

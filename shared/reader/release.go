@@ -148,24 +148,32 @@ func (r *Reader) openPage(role seal.Role, g *grant, from int, raw string, out *r
 
 // key combines both halves of a recording, each held against the collector's commitment.
 func (r *Released) key(d seal.Descriptor, batch seal.BatchID) (seal.RecordingKey, seal.Context, error) {
-	class, ctx := seal.Class(r.grant.request.Class), seal.ContextOf(d.Recording, batch, r.grant.unit())
-	var halves [2]seal.Half
-	for i, role := range parties {
-		sealed, ok := r.halves[role][record.Reference{Batch: record.ID(batch), Recording: record.ID(d.Recording)}]
-		if !ok {
-			return seal.RecordingKey{}, ctx, &Failure{role, Unknown, problem.New(problem.NotFound, "the %s gave no half for recording %s; it has no note of it yet, or the request does not name it", role, d.Recording)}
-		}
-		half, err := seal.OpenHalf(r.grant.key, role, r.grant.hash, ctx, class, sealed)
-		if err != nil {
-			return seal.RecordingKey{}, ctx, altered(role, err, "its half of recording "+d.Recording.String()+" was not made for this request or was altered")
-		}
-		if err := d.Commitments.Check(role, class, half); err != nil {
-			return seal.RecordingKey{}, ctx, altered(role, err, "its half of recording "+d.Recording.String()+" is not the one that the collector committed to")
-		}
-		halves[i] = half
+	halves, ctx, err := r.bothHalves(d, batch)
+	if err != nil {
+		return seal.RecordingKey{}, ctx, err
 	}
-	key, err := seal.Combine(class, ctx, d.Commitments, halves[0], halves[1])
+	key, err := seal.Combine(seal.Class(r.grant.request.Class), ctx, d.Commitments, halves[0], halves[1])
 	clear(halves[0][:])
 	clear(halves[1][:])
 	return key, ctx, err
+}
+
+// bothHalves opens the two halves of a recording and holds each against the collector's commitment.
+func (r *Released) bothHalves(d seal.Descriptor, batch seal.BatchID) (halves [2]seal.Half, ctx seal.Context, err error) {
+	class, ctx := seal.Class(r.grant.request.Class), seal.ContextOf(d.Recording, batch, r.grant.unit())
+	for i, role := range parties {
+		sealed, ok := r.halves[role][record.Reference{Batch: record.ID(batch), Recording: record.ID(d.Recording)}]
+		if !ok {
+			return halves, ctx, &Failure{role, Unknown, problem.New(problem.NotFound, "the %s gave no half for recording %s; it has no note of it yet, or the request does not name it", role, d.Recording)}
+		}
+		half, err := seal.OpenHalf(r.grant.key, role, r.grant.hash, ctx, class, sealed)
+		if err != nil {
+			return halves, ctx, altered(role, err, "its half of recording "+d.Recording.String()+" was not made for this request or was altered")
+		}
+		if err := d.Commitments.Check(role, class, half); err != nil {
+			return halves, ctx, altered(role, err, "its half of recording "+d.Recording.String()+" is not the one that the collector committed to")
+		}
+		halves[i] = half
+	}
+	return halves, ctx, nil
 }

@@ -2,8 +2,10 @@ package record
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -74,6 +76,16 @@ func ParseDigest(s string) (Digest, error) {
 	var d Digest
 	err := d.UnmarshalText([]byte(s))
 	return d, err
+}
+
+// SetDigest hashes a set of digests independently of its order: what a Status says of the stops of a chain.
+func SetDigest(set []Digest) Digest {
+	sorted := slices.SortedFunc(slices.Values(set), func(a, b Digest) int { return slices.Compare(a[:], b[:]) })
+	h := sha256.New()
+	for _, d := range slices.Compact(sorted) {
+		h.Write(d[:])
+	}
+	return Digest(h.Sum(nil))
 }
 
 // ID is the 16-byte random name of a recording, a batch or a nonce. Its text form is 32

@@ -130,6 +130,15 @@ func (d Desk) Peer(ctx context.Context, target *edge.Target, body []byte) (*keyh
 	return k, k.AuthenticatePeer(ctx, target.Call(d.origin, body))
 }
 
+// Asker opens the keyholder for somebody who may be told the status of chains.
+func (d Desk) Asker(ctx context.Context, target *edge.Target, body []byte, chains []record.Digest) (*keyholder.Keyholder, error) {
+	k, err := d.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return k, k.AuthenticateAsker(ctx, target.Call(d.origin, body), chains)
+}
+
 // Statement is an input that is one signed statement and proves itself.
 type Statement struct {
 	RawBody []byte `contentType:"application/jose" maxLength:"262144" doc:"a signed statement, JWS compact form"`

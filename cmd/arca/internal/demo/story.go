@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -33,6 +35,7 @@ const (
 	two       = "investigator-two"
 	boss      = "supervisor-one"
 	audit     = "auditor-one"
+	clerk     = "clerk-one"
 )
 
 func (s *story) installation(ctx context.Context) error {
@@ -46,15 +49,16 @@ func (s *story) installation(ctx context.Context) error {
 	if err := s.start(ctx); err != nil {
 		return err
 	}
+	s.trust = made.Trust
 	s.saw("court and custodian signed one trust file, fingerprint %s…", made.Trust[:16])
 	s.saw("each party runs the functions of template.yaml on its own rows; vault/ is all that the storage provider has")
 	return nil
 }
 
 func (s *story) people(ctx context.Context) error {
-	s.begin("People are enrolled: by both registrars, the judge by the court's root alone")
+	s.begin("People are enrolled: by both registrars, judge and clerk by the court's root alone")
 	for _, p := range []struct{ name, role, flag, value string }{
-		{judge, "judge", "--court", court}, {one, "investigator", "--police-unit", unitA}, {boss, "supervisor", "--police-unit", unitA},
+		{judge, "judge", "--court", court}, {clerk, "clerk", "--court", court}, {one, "investigator", "--police-unit", unitA}, {boss, "supervisor", "--police-unit", unitA},
 		{two, "investigator", "--police-unit", unitB}, {audit, "auditor", "", ""},
 	} {
 		args := []string{"enrol", p.name, "--role", p.role, "--clearance", "secret"}
@@ -323,6 +327,57 @@ func (s *story) stranger(ctx context.Context) error {
 	}
 	s.saw("refused, without learning that the order exists: %s", refusal)
 	return nil
+}
+
+// disclosure makes a copy for the defence and checks it as the defence would.
+func (s *story) disclosure(ctx context.Context) error {
+	s.begin("A clerk makes a bundle for the defence, which checks it offline with arca-verify")
+	wav, err := s.find("en_delivery_time.wav")
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(s.work, "disclosure.zip")
+	for _, args := range [][]string{
+		{"ls", "--order", s.chain, "--purpose", "copy for the defence"},
+		{"ask", "--recording", wav, "--class", "content", "--purpose", "copy for the defence"},
+		{"bundle", "make", "--recording", wav, "--clear", "--reason", "copy for the defence, as the court ordered", "--receipts", filepath.Join(s.work, "receipts"), "-o", file},
+	} {
+		if err := s.arca(ctx, clerk, nil, args...); err != nil {
+			return err
+		}
+	}
+	line, code, err := s.offline(ctx, file)
+	if err != nil || code != 0 {
+		return fmt.Errorf("the bundle does not verify: exit %d, %s (%v)", code, line, err)
+	}
+	s.saw("%s", line)
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	raw[rand.IntN(len(raw))] ^= 1
+	if err := os.WriteFile(file+".spoiled", raw, 0o600); err != nil {
+		return err
+	}
+	if line, code, err = s.offline(ctx, file+".spoiled"); err != nil || code == 0 {
+		return fmt.Errorf("the bundle with one bit flipped verifies (%v)", err)
+	}
+	s.saw("one of its %d bytes changed: %s", len(raw), line)
+	return nil
+}
+
+// offline runs arca-verify, the small program, on a file.
+func (s *story) offline(ctx context.Context, file string) (line string, code int, err error) {
+	program := filepath.Join(filepath.Dir(s.o.Program), "arca-verify")
+	if !s.o.JSON {
+		fmt.Fprintf(s.o.Out, "    $ arca-verify --fingerprint %s… %s\n", s.trust[:12], filepath.Base(file))
+	}
+	out, err := exec.CommandContext(ctx, program, "--fingerprint", s.trust, file).Output()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		code, err = exit.ExitCode(), nil
+	}
+	_, line, _ = strings.Cut(strings.TrimSpace(string(out)), ": ")
+	return line, code, err
 }
 
 func (s *story) revocation(ctx context.Context) error {

@@ -1,0 +1,253 @@
+// Package verify is the verifying command: it reads bundles, receipts and whole
+// logs and says what they prove. arca verify and arca-verify are the same code.
+//
+// It needs no network and no installation. It trusts the fingerprint of the trust
+// file, which its user compares with court and custodian, and package bundle.
+package verify
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	"filippo.io/age"
+
+	"arca.example/arca/shared/bundle"
+	"arca.example/arca/shared/problem"
+	"arca.example/arca/shared/record"
+)
+
+// Options say under what something is verified.
+type Options struct {
+	Trust       *record.Trust  // needed for receipts and logs; a bundle carries its own, which the fingerprint must name
+	Fingerprint record.Digest  // zero: not pinned, and nothing is proven
+	Identities  []age.Identity // a recipient's, for encrypted bundles
+}
+
+// Kinds of what is verified.
+const (
+	KindBundle  = "bundle"
+	KindLog     = "log"
+	KindReceipt = "receipt"
+	// KindDisclosure is the receipt of a bundle's disclosure.
+	KindDisclosure = "disclosure"
+)
+
+// Result is what one file or folder proves, or why it proves nothing.
+type Result struct {
+	File    string            `json:"file"`
+	Kind    string            `json:"kind,omitempty"`
+	Verdict bundle.Verdict    `json:"verdict"`
+	Line    string            `json:"line"`
+	Receipt *Receipt          `json:"receipt,omitempty"`
+	Bundle  *bundle.Report    `json:"bundle,omitempty"`
+	Log     *bundle.LogReport `json:"log,omitempty"`
+
+	Disclosure *bundle.Disclosed `json:"disclosure,omitempty"`
+
+	err error
+}
+
+// Receipt is what a receipt proves.
+type Receipt struct {
+	Recording      string             `json:"recording"`
+	Name           string             `json:"name,omitempty"`
+	Order          string             `json:"order"`
+	Week           string             `json:"week"`
+	Compartment    string             `json:"compartment"`
+	Classification string             `json:"classification"`
+	Batch          string             `json:"batch"`
+	Number         uint64             `json:"number"`  // of the batch among the collector's in its unit
+	Members        int                `json:"members"` // recordings in the batch
+	Collector      string             `json:"collector"`
+	Packs          []record.PackEvent `json:"packs"`
+	Logged         time.Time          `json:"logged"` // earliest cosignature over the last pack
+	Court          time.Time          `json:"court"`  // when the court's keyholder signed for the note
+	Custodian      time.Time          `json:"custodian"`
+}
+
+// Failure is the error of something that proves nothing, with its verdict.
+type Failure struct {
+	Verdict bundle.Verdict
+	error
+}
+
+// Unwrap gives the error behind.
+func (f Failure) Unwrap() error { return f.error }
+
+// Each verifies files and folders and gives every result, and the first failure.
+func Each(o Options, paths []string) ([]Result, error) {
+	var list []Result
+	var first error
+	for _, path := range paths {
+		r := One(o, path)
+		if r.err != nil && first == nil {
+			first = Failure{r.Verdict, r.err}
+			if len(paths) > 1 {
+				first = Failure{r.Verdict, problem.Wrap(problem.KindOf(r.err), r.err, "not everything is proven: %s", problem.MessageOf(r.err))}
+			}
+		}
+		list = append(list, r)
+	}
+	return list, first
+}
+
+// One verifies one file or folder.
+func One(o Options, path string) Result {
+	r := Result{File: path}
+	r.err = r.verify(o, path)
+	r.Verdict = bundle.VerdictOf(r.err)
+	if r.err != nil {
+		r.Line = string(r.Verdict) + ": " + problem.MessageOf(r.err)
+	}
+	return r
+}
+
+func (r *Result) verify(o Options, path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return missing(err)
+	}
+	if info.IsDir() {
+		return r.log(o, path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return missing(err)
+	}
+	defer f.Close()
+	head := make([]byte, 4)
+	if _, err := io.ReadFull(f, head); err != nil {
+		return bundle.NotKnown()
+	}
+	switch {
+	case bytes.Equal(head, []byte("PK\x03\x04")):
+		r.Kind = KindBundle
+		got, err := bundle.Verify(f, info.Size(), bundle.Options{Fingerprint: o.Fingerprint, Identities: o.Identities})
+		if got.Verdict != "" { // read to its end, whatever is known of its roots
+			r.Bundle, r.Line = &got, got.Line
+		}
+		return err
+	case head[0] == '{':
+		return r.receipt(o, f, info.Size())
+	}
+	return bundle.NotKnown()
+}
+
+func missing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return problem.Wrap(problem.NotFound, err, "there is no such file")
+	}
+	return problem.Wrap(problem.Unavailable, err, "the file cannot be read")
+}
+
+func needsTrust(o Options) error {
+	if o.Trust == nil {
+		return problem.New(problem.NotFound, "a receipt or log is held against a trust file; give --trust FILE and --fingerprint")
+	}
+	return nil
+}
+
+func (r *Result) log(o Options, path string) error {
+	r.Kind = KindLog
+	if err := needsTrust(o); err != nil {
+		return err
+	}
+	got, err := bundle.VerifyLog(o.Trust, os.DirFS(path))
+	if err == nil {
+		r.Log, r.Line = &got, got.Line
+	}
+	return err
+}
+
+func (r *Result) receipt(o Options, f io.ReaderAt, size int64) error {
+	r.Kind = KindReceipt
+	if err := needsTrust(o); err != nil {
+		return err
+	}
+	if size > bundle.MaxReceipt {
+		return bundle.NotKnown()
+	}
+	raw := make([]byte, size)
+	if _, err := f.ReadAt(raw, 0); err != nil {
+		return problem.Wrap(problem.Unavailable, err, "the file cannot be read")
+	}
+	if bundle.IsDisclosure(raw) {
+		return r.disclosure(o, raw)
+	}
+	got, err := bundle.VerifyReceipt(o.Trust, o.Fingerprint, raw)
+	if err != nil {
+		return err
+	}
+	r.Receipt = &Receipt{
+		Recording: got.Recording.String(), Name: got.Name, Order: record.Digest(got.Unit.Order).String(), Week: got.Unit.Week,
+		Compartment: got.Unit.Compartment, Classification: got.Unit.Classification, Batch: got.Batch.String(), Number: got.Number,
+		Members: got.Members, Collector: got.Collector, Packs: got.Packs, Logged: got.Logged.UTC(), Court: got.Noted[0].UTC(), Custodian: got.Noted[1].UTC(),
+	}
+	r.Line = fmt.Sprintf("proven: recording %s was sealed by %q, is held by both keyholders, and its packs stood in the witnessed log by %s; not proven: that the packs hold it, which is the collector's word",
+		r.Receipt.Recording, got.Collector, r.Receipt.Logged.Format(time.RFC3339))
+	return nil
+}
+
+// disclosure verifies the receipt that stands beside a bundle.
+func (r *Result) disclosure(o Options, raw []byte) error {
+	r.Kind = KindDisclosure
+	got, err := bundle.VerifyDisclosure(o.Trust, o.Fingerprint, raw)
+	if err == nil {
+		r.Disclosure = &got
+		r.Line = fmt.Sprintf("proven: the disclosure of the bundle with SHA-256 %s by %q stands in both keyholders' journals, in the log that the witnesses saw by %s; not proven: that a file is that bundle, for which compare its SHA-256",
+			got.Bundle, got.By, got.Witnessed.Format(time.RFC3339))
+	}
+	return err
+}
+
+// ReadTrust reads a trust file and verifies it against its pinned fingerprint.
+func ReadTrust(path string, fingerprint record.Digest) (*record.Trust, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, missing(err)
+	}
+	defer f.Close()
+	raw, err := io.ReadAll(io.LimitReader(f, record.MaxBytes+1))
+	if err != nil {
+		return nil, missing(err)
+	}
+	var joint record.Joint
+	if err := record.Unmarshal(raw, &joint); err != nil {
+		return nil, err
+	}
+	trust, err := record.OpenTrust(joint, fingerprint)
+	if problem.KindOf(err) == problem.Denied {
+		err = Failure{bundle.UnknownRoots, err}
+	}
+	return trust, err
+}
+
+// ReadIdentities reads age identities: the private keys of recipients. The file is the recipient's own, as age-keygen wrote it.
+func ReadIdentities(path string) ([]age.Identity, error) {
+	if path == "" {
+		return nil, nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, missing(err)
+	}
+	defer f.Close()
+	list, err := age.ParseIdentities(io.LimitReader(f, 1<<20))
+	if err != nil {
+		return nil, problem.Wrap(problem.Invalid, err, "this is no file of age keys; give the one that age-keygen wrote")
+	}
+	return list, nil
+}
+
+// Failed gives the failure of a result, nil if there is none.
+func Failed(r Result) error {
+	if r.err == nil {
+		return nil
+	}
+	return Failure{r.Verdict, r.err}
+}

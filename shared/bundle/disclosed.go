@@ -1,0 +1,104 @@
+package bundle
+
+import (
+	"time"
+
+	"arca.example/arca/shared/record"
+	"arca.example/arca/shared/seal"
+)
+
+// Disclosure is the receipt of a bundle's disclosure, a file beside it: the entry that says so in each keyholder's journal of the case, with
+// what opens and proves it in the witnessed log. It cannot be in the bundle, whose hash it names.
+type Disclosure struct {
+	Audience  record.Digest `json:"aud"`
+	Bundle    record.Digest `json:"bundle"`    // SHA-256 of the file
+	Enrolment record.Joint  `json:"enrolment"` // of who made it
+	Events    []LogProof    `json:"events"`    // court, custodian
+	Version   int           `json:"version"`
+}
+
+// Disclosed is what a verified Disclosure says.
+type Disclosed struct {
+	Bundle    record.Digest `json:"bundle"`
+	By        string        `json:"by"`
+	Reason    string        `json:"reason,omitempty"`
+	To        string        `json:"to,omitempty"`
+	Made      time.Time     `json:"made"`
+	Witnessed time.Time     `json:"witnessed"` // latest of the two proofs' earliest cosignatures
+}
+
+// readDisclosed gives the act in an event that says that a bundle was disclosed.
+func readDisclosed(p LogProof) (e record.Event, statement string, a record.Act, err error) {
+	if err := record.Unmarshal(p.Event, &e); err != nil {
+		return e, "", a, err
+	}
+	var body record.StatementEvent
+	if e.Kind != record.EventDisclosed {
+		return e, "", a, denied("this event is of something else than a disclosure")
+	}
+	if err := record.Unmarshal(e.Body, &body); err != nil {
+		return e, "", a, err
+	}
+	st, err := record.Peek(body.Statement)
+	if err != nil {
+		return e, "", a, err
+	}
+	return e, body.Statement, a, record.Unmarshal(st.Payload, &a)
+}
+
+// Discloses tells whether an event says that a bundle was disclosed. Nothing of it is verified.
+func Discloses(p LogProof, bundle record.Digest) bool {
+	_, _, a, err := readDisclosed(p)
+	return err == nil && a.Bundle == bundle
+}
+
+// VerifyDisclosure checks the receipt of a disclosure under a pinned trust file.
+func VerifyDisclosure(trust *record.Trust, audience record.Digest, raw []byte) (Disclosed, error) {
+	var d Disclosure
+	if err := unmarshal(raw, &d, MaxReceipt, "the receipt of a disclosure"); err != nil {
+		return Disclosed{}, err
+	}
+	if d.Audience != audience || d.Version != Version {
+		return Disclosed{}, unknownRoots("the receipt is of another installation or version; verify it under the trust file that it was made for")
+	}
+	maker, _, err := trust.OpenEnrolment(audience, d.Enrolment)
+	if err != nil {
+		return Disclosed{}, err
+	}
+	verifier, err := LogVerifier(trust)
+	if err != nil {
+		return Disclosed{}, err
+	}
+	if len(d.Events) != len(Parties) {
+		return Disclosed{}, incomplete("a keyholder's entry is missing")
+	}
+	out := Disclosed{Bundle: d.Bundle, By: maker.Name}
+	for i, p := range d.Events {
+		e, statement, _, err := readDisclosed(p)
+		if err != nil {
+			return out, err
+		}
+		var a record.Act
+		if _, err := record.Open(statement, record.TypeAct, maker.Key, &a); err != nil {
+			return out, err
+		}
+		if e.Author != Parties[i] || a.Bundle != d.Bundle || a.Audience != audience || a.Chain != e.Case {
+			return out, denied("the %s's entry is of another disclosure", seal.Role(Parties[i]))
+		}
+		checkpoint, err := p.Witnessed(verifier)
+		if err != nil {
+			return out, err
+		}
+		if checkpoint.Earliest.After(out.Witnessed) {
+			out.Witnessed = checkpoint.Earliest.UTC()
+		}
+		out.Reason, out.To, out.Made = a.Reason, a.To, a.Issued
+	}
+	return out, nil
+}
+
+// IsDisclosure tells whether a receipt is of a disclosure rather than of a deposit.
+func IsDisclosure(raw []byte) bool {
+	var d Disclosure
+	return unmarshal(raw, &d, MaxReceipt, "the receipt of a disclosure") == nil
+}

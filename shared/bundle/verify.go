@@ -1,0 +1,512 @@
+package bundle
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"filippo.io/age"
+
+	"arca.example/arca/shared/bundle/bag"
+	"arca.example/arca/shared/law"
+	"arca.example/arca/shared/ledger"
+	"arca.example/arca/shared/problem"
+	"arca.example/arca/shared/record"
+	"arca.example/arca/shared/seal"
+)
+
+// Options say under what a bundle is verified.
+type Options struct {
+	Fingerprint record.Digest  // of the trust file, as court and custodian read it out; zero: not pinned
+	Identities  []age.Identity // a recipient's, for an encrypted bundle
+}
+
+// Report is what a bundle proves.
+type Report struct {
+	Verdict     Verdict          `json:"verdict"`
+	Line        string           `json:"line"` // the one line
+	Fingerprint record.Digest    `json:"fingerprint"`
+	Maker       string           `json:"maker"`
+	Made        time.Time        `json:"made"`
+	Chain       record.Digest    `json:"chain"`
+	Court       string           `json:"court"`
+	State       string           `json:"state"` // of the order when the bundle was made
+	Mode        string           `json:"mode"`
+	Reason      string           `json:"reason"`
+	Recordings  []ShownRecording `json:"recordings"`
+	Omissions   []ShownOmission  `json:"omissions"`
+	Members     int              `json:"members"`        // order chain
+	Acts        map[string]int   `json:"acts,omitempty"` // of each journal
+	Hash        record.Digest    `json:"hash"`           // SHA-256 of the whole file, by which its disclosure is logged
+	Bytes       int64            `json:"bytes"`
+	Shown       []string         `json:"proven"`
+	NotShown    []string         `json:"notProven"`
+}
+
+// ShownRecording is a recording of a verified bundle.
+type ShownRecording struct {
+	Recording   record.ID           `json:"recording"`
+	Files       []string            `json:"files"`
+	Description *record.Description `json:"description,omitempty"` // unless it is encrypted and no key was given
+	Sealed      string              `json:"collector"`
+	Witnessed   time.Time           `json:"witnessed"` // earliest cosignature over its last pack
+	Content     string              `json:"content"`   // "as sealed", or what stands in the way
+}
+
+// ShownOmission is an omission in words.
+type ShownOmission struct {
+	What   string `json:"what"`
+	Reason string `json:"reason"`
+}
+
+// What ShownRecording.Content says.
+const (
+	AsSealed     = "as sealed"
+	NotDecrypted = "not decrypted"
+	PartOnly     = "a part; by the maker's word"
+)
+
+// opened is a bundle while it is verified. Everything in it was checked against the signature before it was read.
+type opened struct {
+	bag      *bag.Bag
+	options  Options
+	x        Index
+	trust    *record.Trust
+	verifier *ledger.Verifier
+	people   map[record.KeyID]record.Enrolment
+	batches  map[record.ID]batch
+	report   Report
+	receipts int // sealings without
+	members  int
+}
+
+type batch struct {
+	statement seal.Statement
+	signature seal.Signature
+}
+
+// Verify checks a bundle of size bytes, offline. The report is whole only when the error is nil; VerdictOf tells which of the verdicts an error is.
+func Verify(from io.ReaderAt, size int64, options Options) (Report, error) {
+	b, err := bag.Open(from, size)
+	if err != nil {
+		return Report{}, err
+	}
+	v := &opened{bag: b, options: options, people: map[record.KeyID]record.Enrolment{}, batches: map[record.ID]batch{}}
+	for _, step := range []func() error{v.readSigned, v.readOrder, v.readBatches, v.readRequests, v.readCustody, v.readRecordings, v.readOmissions} {
+		if err := step(); err != nil {
+			return v.report, err
+		}
+	}
+	v.report.Bytes = size
+	if v.report.Hash, err = hashAll(from, size); err != nil {
+		return v.report, err
+	}
+	v.conclude()
+	if options.Fingerprint.IsZero() {
+		v.report.Verdict = UnknownRoots
+		return v.report, unknownRoots("the bundle is whole in itself, but nothing says that its roots are the right ones; compare the fingerprint %s with court and custodian, and give it with --fingerprint", v.report.Fingerprint)
+	}
+	return v.report, nil
+}
+
+func hashAll(from io.ReaderAt, size int64) (record.Digest, error) {
+	h := sha256.New()
+	if _, err := io.Copy(h, io.NewSectionReader(from, 0, size)); err != nil {
+		return record.Digest{}, problem.Wrap(problem.Unavailable, err, "the bundle cannot be read")
+	}
+	return record.Digest(h.Sum(nil)), nil
+}
+
+// readSigned goes from the bytes to the maker's signature over all of them, under the roots. Nothing else is looked at before.
+func (v *opened) readSigned() error {
+	sums, err := v.bag.Check(nil)
+	if err != nil {
+		return err
+	}
+	if err := v.readTrust(); err != nil {
+		return err
+	}
+	raw, err := v.bag.Read(indexPath, maxIndex)
+	if err != nil {
+		return err
+	}
+	if err := unmarshal(raw, &v.x, maxIndex, "the index of a bundle"); err != nil {
+		return err
+	}
+	if err := v.x.Validate(); err != nil {
+		return err
+	}
+	if v.x.Audience != v.report.Fingerprint {
+		return denied("the bundle's index is of another installation than its trust file")
+	}
+	if err := v.readPeople(); err != nil {
+		return err
+	}
+	signature, err := v.bag.Read(bag.Signature, record.MaxBytes)
+	if err != nil {
+		return err
+	}
+	maker, ok := v.people[v.x.Maker]
+	if !ok {
+		return denied("nobody whom the registrars enrolled has made this bundle")
+	}
+	var signed Signed
+	if _, err := record.Open(string(signature), TypeBundle, maker.Key, &signed); err != nil {
+		return err
+	}
+	want := Signed{Audience: v.x.Audience, Index: record.HashBytes(raw), Issued: v.x.Issued, Tags256: sums.Tags256, Tags512: sums.Tags512[:], Version: Version}
+	if signed.Audience != want.Audience || signed.Index != want.Index || !signed.Issued.Equal(want.Issued) || signed.Tags256 != want.Tags256 ||
+		!bytes.Equal(signed.Tags512, want.Tags512) || signed.Version != want.Version {
+		return denied("the maker of the bundle signed other files than these")
+	}
+	if v.x.Issued.Before(maker.Issued) || !v.x.Issued.Before(maker.Expires) {
+		return denied("the maker's enrolment was not in force when the bundle was made")
+	}
+	v.report.Maker, v.report.Made, v.report.Chain, v.report.Mode, v.report.Reason = maker.Name, v.x.Issued, v.x.Chain, v.x.Mode, v.x.Reason
+	return v.fileList()
+}
+
+// fileList compares the files with those that the index leads to.
+func (v *opened) fileList() error {
+	var have []string
+	for _, e := range v.bag.Payload() {
+		have = append(have, e.Path)
+	}
+	if !slices.Equal(have, v.x.paths()) {
+		return incomplete("the bundle's files are not those that its index names")
+	}
+	return nil
+}
+
+// readTrust opens the trust file under the pinned fingerprint, or, without one, under its own.
+func (v *opened) readTrust() error {
+	var joint record.Joint
+	if err := v.read(trustPath, &joint, record.MaxBytes); err != nil {
+		return err
+	}
+	if len(joint) == 0 {
+		return denied("the bundle's trust file is empty")
+	}
+	st, err := record.Peek(joint[0])
+	if err != nil {
+		return err
+	}
+	v.report.Fingerprint = record.HashBytes(st.Payload)
+	if pin := v.options.Fingerprint; !pin.IsZero() && pin != v.report.Fingerprint {
+		return unknownRoots("the bundle was made under another trust file than the one that you named; it names %s", v.report.Fingerprint)
+	}
+	if v.trust, err = record.OpenTrust(joint, v.report.Fingerprint); err != nil {
+		return err
+	}
+	if v.verifier, err = LogVerifier(v.trust); err != nil {
+		return err
+	}
+	policy, err := v.bag.Read(policyPath, record.MaxBytes)
+	if err == nil && !bytes.Equal(policy, v.verifier.Policy().Marshal()) {
+		err = denied("the bundle's witness policy is not that of its trust file")
+	}
+	return err
+}
+
+func (v *opened) read(path string, into any, limit int64) error {
+	raw, err := v.bag.Read(path, limit)
+	if err != nil {
+		return err
+	}
+	return unmarshal(raw, into, int(limit), path)
+}
+
+func (v *opened) readPeople() error {
+	var joints []record.Joint
+	if err := v.read(peoplePath, &joints, maxIndex); err != nil {
+		return err
+	}
+	for _, joint := range joints {
+		e, _, err := v.trust.OpenEnrolment(v.x.Audience, joint)
+		if err != nil {
+			return err
+		}
+		if _, twice := v.people[e.Key.ID()]; twice {
+			return denied("the bundle holds two enrolments of one key")
+		}
+		v.people[e.Key.ID()] = e
+	}
+	return nil
+}
+
+// readOrder verifies every member by a judge of the court and that both keyholders, asked when the bundle was made, knew no other.
+func (v *opened) readOrder() error {
+	var o Order
+	if err := v.read(orderPath, &o, maxIndex); err != nil {
+		return err
+	}
+	var members []law.Member
+	for _, raw := range o.Members {
+		m, err := v.openMember(raw)
+		if err != nil {
+			return err
+		}
+		members = append(members, m)
+	}
+	state, err := law.Read(members)
+	if err != nil {
+		return err
+	}
+	if state.Chain != v.x.Chain || state.Audience != v.x.Audience {
+		return denied("the order in the bundle is not the one that its index names")
+	}
+	if len(o.Status) != len(Parties) {
+		return incomplete("a keyholder's word on the order is missing")
+	}
+	for i, party := range Parties {
+		if err := v.openStatus(o.Status[i], party, state); err != nil {
+			return err
+		}
+	}
+	v.report.Members, v.report.Court = len(members), state.Court
+	return nil
+}
+
+func (v *opened) openMember(raw string) (m law.Member, err error) {
+	peek, err := record.Peek(raw)
+	if err != nil {
+		return m, err
+	}
+	judge, ok := v.people[peek.Author]
+	if !ok || !judge.Of(record.Judge) {
+		return m, incomplete("the enrolment of a judge who signed a member of the order is missing")
+	}
+	st, err := record.Open(raw, record.TypeOrder, judge.Key, &m.Order)
+	if err != nil {
+		return m, err
+	}
+	if m.Hash = st.Hash; judge.Court != m.Order.Court {
+		return m, denied("a member of the order was signed by a judge of another court")
+	}
+	return m, m.Order.Validate()
+}
+
+// maxStatusAge is how old a keyholder's word on the order may be when the bundle is signed.
+const maxStatusAge = time.Hour
+
+func (v *opened) openStatus(raw, party string, state law.State) error {
+	var s record.Status
+	if _, err := record.Open(raw, record.TypeStatus, v.trust.Party(party).Online, &s); err != nil {
+		return err
+	}
+	age := v.x.Issued.Sub(s.Issued)
+	if !s.Answers(party, v.x.Audience, s.Nonce, v.x.Chain) || age > maxStatusAge || age < -maxStatusAge {
+		return denied("the %s's word on the order is on another, or of another time", party)
+	}
+	c := s.Chains[0]
+	if c.Head != state.Head || c.Stops != record.SetDigest(state.Stops) || !c.AccessEnd.Equal(state.AccessEnd) || c.Capture != state.Capture {
+		return incomplete("the %s knew other members of the order than the bundle holds", party)
+	}
+	v.report.State = c.State
+	return nil
+}
+
+// readBatches verifies every batch that the bundle shows to exist, by its collector, and that each collector's are without gap from the first.
+func (v *opened) readBatches() error {
+	var list []Batch
+	if err := v.read(unitsPath, &list, maxIndex); err != nil {
+		return err
+	}
+	last := map[string]seal.Statement{}
+	for _, one := range list {
+		st, err := seal.ParseStatement(one.Statement)
+		if err != nil {
+			return err
+		}
+		collector, ok := v.people[record.KeyID(st.Collector)]
+		if !ok || !collector.Of(record.Collector) {
+			return incomplete("the enrolment of the collector of a batch is missing")
+		}
+		if len(one.Signature) != len(seal.Signature{}) {
+			return denied("a batch's signature has another length")
+		}
+		b := batch{st, seal.Signature(one.Signature)}
+		if err := st.Verify(collector.Key.Ed25519(), b.signature); err != nil {
+			return err
+		}
+		line := st.Collector.String() + string(st.Unit.Bytes())
+		if before, ok := last[line]; ok && !st.Follows(before) || !ok && st.Number != 1 {
+			return incomplete("a batch of collector %q is missing before number %d", collector.Name, st.Number)
+		}
+		if _, twice := v.batches[record.ID(st.Batch)]; twice || record.Digest(st.Unit.Order) != v.x.Chain {
+			return denied("a batch is of another order, or in the bundle twice")
+		}
+		last[line], v.batches[record.ID(st.Batch)] = st, b
+		v.members += int(st.Members)
+	}
+	return nil
+}
+
+// readRequests verifies that the maker asked for what is in the bundle.
+func (v *opened) readRequests() error {
+	asked := map[record.ID]bool{}
+	units := map[seal.Unit]bool{}
+	for _, raw := range v.x.Requests {
+		var q record.Request
+		if _, err := record.Open(raw, record.TypeRequest, v.people[v.x.Maker].Key, &q); err != nil {
+			return err
+		}
+		if err := q.Validate(); err != nil {
+			return err
+		}
+		if q.Audience != v.x.Audience || q.Chain != v.x.Chain {
+			return denied("a request in the bundle is for another order")
+		}
+		if q.Class == string(seal.ContentClass) && len(q.Recordings) == 0 {
+			units[seal.Unit{Order: q.Chain, Week: q.Week, Compartment: q.Compartment, Classification: q.Classification}] = true
+		}
+		for _, ref := range q.Recordings {
+			asked[ref.Recording] = asked[ref.Recording] || q.Class == string(seal.ContentClass)
+		}
+	}
+	for _, r := range v.x.Recordings {
+		if !asked[r.Recording] && !units[v.batches[r.Batch].statement.Unit] {
+			return incomplete("the request under which a recording was opened is missing")
+		}
+	}
+	return nil
+}
+
+// readCustody verifies both journals of the case: each event's place in its chain, and its entry in the witnessed log.
+func (v *opened) readCustody() error {
+	if !v.x.Custody {
+		return nil
+	}
+	v.report.Acts = map[string]int{}
+	for _, party := range Parties {
+		raw, err := v.bag.Read(custodyPath(party), maxIndex)
+		if err != nil {
+			return err
+		}
+		if len(raw) > 0 && raw[len(raw)-1] != '\n' {
+			return denied("a journal is cut short")
+		}
+		var previous record.Digest
+		for line := range bytes.Lines(raw) {
+			e, err := v.openAct(bytes.TrimSuffix(line, []byte("\n")))
+			if err != nil {
+				return err
+			}
+			n := v.report.Acts[party] + 1
+			if e.Author != party || e.Case != v.x.Chain || e.Number != int64(n) || e.Previous != previous {
+				return incomplete("an event is missing in the journal of the %s before number %d", party, n)
+			}
+			previous, v.report.Acts[party] = e.hash, n
+		}
+		if v.report.Acts[party] == 0 {
+			return incomplete("the journal of the %s is empty", party)
+		}
+	}
+	return nil
+}
+
+type act struct {
+	record.Event
+	hash record.Digest
+}
+
+func (v *opened) openAct(line []byte) (act, error) {
+	var p LogProof
+	var a act
+	if err := unmarshal(line, &p, maxIndex, "an event with its proof"); err != nil {
+		return a, err
+	}
+	if err := record.Unmarshal(p.Event, &a.Event); err != nil {
+		return a, err
+	}
+	a.hash = record.HashBytes(p.Event)
+	_, err := p.Witnessed(v.verifier)
+	return a, err
+}
+
+// readOmissions holds what the index says is left out against what the rest shows to be.
+func (v *opened) readOmissions() error {
+	stated := slices.Clone(v.x.Omissions)
+	for i := range stated {
+		v.report.Omissions = append(v.report.Omissions, ShownOmission{omissionText(stated[i]), stated[i].Reason})
+		stated[i].Reason = ""
+	}
+	if n := len(stated); n > 0 && stated[n-1].What == OmitWeeks {
+		stated = stated[:n-1]
+	}
+	have, err := json.Marshal(stated)
+	if err != nil {
+		return err
+	}
+	want, err := json.Marshal(v.x.omitted(v.members, v.receipts))
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(have, want) {
+		return incomplete("something is left out of the bundle that its index does not state")
+	}
+	return nil
+}
+
+// conclude says in words what was proven, and what was not.
+func (v *opened) conclude() {
+	r := &v.report
+	whole, hidden, parts := 0, 0, 0
+	for _, s := range r.Recordings {
+		switch s.Content {
+		case AsSealed:
+			whole++
+		case NotDecrypted:
+			hidden++
+		default:
+			parts++
+		}
+	}
+	add := func(list *[]string, format string, args ...any) { *list = append(*list, fmt.Sprintf(format, args...)) }
+	add(&r.Shown, "made by %q, enrolled by those who enrol here, and not one byte changed since", r.Maker)
+	add(&r.Shown, "%s sealed by enrolled collectors, in packs that stood in the witnessed log when it says", count(len(r.Recordings), "recording"))
+	if whole > 0 {
+		add(&r.Shown, "%s byte for byte what was sealed", count(whole, "recording"))
+	}
+	add(&r.Shown, "the order of %q with %s, all that both keyholders knew when the bundle was made", r.Court, count(r.Members, "member"))
+	if v.x.Custody {
+		add(&r.Shown, "both keyholders' journals of the case without a gap up to when it was made (%d and %d acts), each act in the witnessed log", r.Acts[Parties[0]], r.Acts[Parties[1]])
+	}
+	if hidden > 0 {
+		add(&r.NotShown, "what %s: only a recipient can see that, with --identity", encryptedHold(hidden))
+	}
+	if parts > 0 {
+		add(&r.NotShown, "that the parts of %s are as sealed: for a part there is the maker's word alone", count(parts, "recording"))
+	}
+	if v.receipts > 0 {
+		add(&r.NotShown, "that both keyholders signed for %s", count(v.receipts, "batch"))
+	}
+	add(&r.NotShown, "what happened before the collector sealed, and who spoke")
+	add(&r.NotShown, "that this disclosure was itself logged: that stands in the receipt beside it")
+	r.Verdict = Proven
+	r.Line = fmt.Sprintf("proven: %s of %s byte for byte as sealed, the order with %s, what is left out is stated", itoa(whole), count(len(r.Recordings), "recording"), count(r.Members, "member"))
+	if hidden > 0 {
+		r.Line += "; not proven: what " + encryptedHold(hidden)
+	}
+	if parts > 0 {
+		r.Line += "; not proven: the parts of " + count(parts, "recording")
+	}
+}
+
+func encryptedHold(n int) string { return "is in the encrypted files of " + count(n, "recording") }
+
+// count writes a number with its noun.
+func count(n int, noun string) string {
+	switch {
+	case n == 1:
+		return "1 " + noun
+	case strings.HasSuffix(noun, "ch"):
+		return itoa(n) + " " + noun + "es"
+	}
+	return itoa(n) + " " + noun + "s"
+}
