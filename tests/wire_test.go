@@ -342,11 +342,10 @@ func (s *station) scenarios() []scenario {
 		{name: "a release to the reader", call: call(`^court POST /v1/releases$`), into: json1[wire.Signed], act: s.open},
 		{name: "a release to the reader, from the custodian", call: call(`^custodian POST /v1/releases$`), into: json1[wire.Signed], act: s.list},
 		{name: "the collector's enrolment to the reader", call: call(`^c\w+ GET /v1/people$`), into: s.enrolment, act: s.list},
-		{name: "the court's status to the collector", call: call(`^court POST /v1/status$`), into: json1[wire.Signed], act: s.sealing},
+		{name: "the court's status and the order's members to the collector", call: call(`^court POST /v1/status$`), into: json1[statusAndMembers], act: s.sealing},
 		{name: "the custodian's status to the collector", call: call(`^custodian POST /v1/status$`), into: json1[wire.Signed], act: s.sealing},
-		{name: "the order chain to the collector", call: call(`^court GET /v1/orders/`), into: json1[orderMembers], act: s.sealing},
-		{name: "the court's unit key to the collector", call: call(`^court POST /v1/units$`), into: json1[wire.Signed], act: s.sealing},
-		{name: "the custodian's unit key to the collector", call: call(`^custodian POST /v1/units$`), into: json1[wire.Signed], act: s.sealing},
+		{name: "the court's unit key to the collector", call: call(`^court POST /v1/units$`), into: json1[wire.UnitKeys], act: s.sealing},
+		{name: "the custodian's unit key to the collector", call: call(`^custodian POST /v1/units$`), into: json1[wire.UnitKeys], act: s.sealing},
 		{name: "the collector's enrolment to the collector", call: call(`^court GET /v1/people$`), into: s.enrolment, act: s.receipt},
 		{name: "a pack's proof to the mirror", call: call(`^vault GET /v1/proofs/`), act: s.sync},
 		{name: "the checkpoint to the mirror", call: call(`^vault GET /v1/checkpoint$`), act: s.sync},
@@ -361,9 +360,10 @@ func (s *station) scenarios() []scenario {
 	return append(list, s.questions()...)
 }
 
-// orderMembers is what a collector takes of an order chain: the rest it asks of signed statuses.
-type orderMembers struct {
-	Members []signingInput `json:"members"`
+// statusAndMembers is what a collector takes of the court's answer.
+type statusAndMembers struct {
+	Statement string           `json:"statement"`
+	Members   [][]signingInput `json:"members"`
 }
 
 // signingInput is a statement without its signature: a collector sees no judge's enrolment, so what binds a member is its hash in

@@ -1,7 +1,6 @@
 package collector
 
 import (
-	"bytes"
 	"context"
 	"crypto/hpke"
 	"crypto/rand"
@@ -283,7 +282,7 @@ func (c *Collector) askUnits(ctx context.Context, units []seal.Unit, ask []int, 
 		}
 		ask = slices.DeleteFunc(slices.Clone(ask), func(i int) bool {
 			ours, theirs := court[units[i]], custodian[units[i]]
-			if errs[i] == nil && len(ours.SealedFind) > 0 && len(ours.FindKey) > 0 && bytes.Equal(ours.FindKey, theirs.FindKey) {
+			if errs[i] == nil && len(ours.FindKey) > 0 && record.HashBytes(ours.FindKey) == theirs.FindHeld {
 				list[i], errs[i] = parseKeys(units[i], ours, theirs)
 				return true
 			}

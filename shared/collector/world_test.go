@@ -222,11 +222,10 @@ func (k *fakeKeyholder) unitKey(ask wire.UnitAsk) record.UnitKey {
 	u := seal.Unit{Order: chain, Week: ask.Week, Compartment: ask.Compartment, Classification: ask.Classification}
 	out := record.UnitKey{Chain: chain, Classification: u.Classification, Compartment: u.Compartment,
 		Key: privateKey(unitSeed(k.role, u)).PublicKey().Bytes(), Week: u.Week}
-	if k.role == seal.Court || k.units[u] {
-		out.FindKey = privateKey(findSeed(u)).PublicKey().Bytes()
-	}
-	if k.role == seal.Court && k.units[u] { // like the real one: complete only when asked again
-		out.SealedFind = must(seal.HandFind(privateKey(unitSeed(seal.Custodian, u)).PublicKey(), u, findSeed(u)))
+	if find := privateKey(findSeed(u)).PublicKey().Bytes(); k.role == seal.Court {
+		out.FindKey = find
+	} else if k.units[u] { // like the real one: complete only when asked again
+		out.FindHeld = record.HashBytes(find)
 	}
 	k.units[u] = true
 	return out

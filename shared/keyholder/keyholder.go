@@ -22,7 +22,8 @@
 //	chains                     list of order chains
 //	chain/<chain>              members of an order chain, as signed
 //	units/<chain>              list of the chain's units
-//	unit/<unit>                a unit's public keys, place of its seed in the ring, count of its batches
+//	unit/<unit>                a unit's public keys, place of its seed in the ring
+//	filed/<unit>               count of its batches
 //	ring/head, ring/page/<n>   the shred ring (see ring.go)
 //	batch/<batch>              a batch note
 //	batchof/<unit>/<n>         batch number n of a unit, by order of filing

@@ -249,7 +249,7 @@ func (k *Keyholder) storeNotes(ctx context.Context, collector Person, list []*fi
 		var names []string
 		for _, f := range list {
 			u := f.note.Statement.Unit
-			names = append(names, batchName(record.ID(f.note.Statement.Batch)), unitName(u), authorName(u, collector.ID), journalName(u.Order))
+			names = append(names, batchName(record.ID(f.note.Statement.Batch)), filedName(u), authorName(u, collector.ID), journalName(u.Order))
 		}
 		if err := c.look(names...); err != nil {
 			return err
@@ -277,9 +277,11 @@ func (c *change) file(collector Person, f *filing) error {
 		}
 		return nil
 	}
-	var unit unitRow
-	if _, err := c.load(unitName(st.Unit), &unit); err != nil {
+	var unit filedRow
+	if found, err := c.load(filedName(st.Unit), &unit); err != nil {
 		return err
+	} else if !found {
+		return lost(nil, "a unit has no count of its batches")
 	}
 	if unit.Closed {
 		return problem.New(problem.Gone, "the unit is closed; nothing more can be filed in it")
@@ -288,7 +290,7 @@ func (c *change) file(collector Person, f *filing) error {
 		return err
 	}
 	unit.Batches++
-	if err := c.put(unitName(st.Unit), unit); err != nil {
+	if err := c.put(filedName(st.Unit), unit); err != nil {
 		return err
 	}
 	if err := c.put(batchOfName(st.Unit, unit.Batches), id); err != nil {
@@ -327,10 +329,13 @@ func (c *change) follow(u seal.Unit, collector record.KeyID, number uint64, prev
 
 // eachNote gives every note of a unit in the order of filing.
 func (k *Keyholder) eachNote(ctx context.Context, u seal.Unit, yield func(*seal.Note)) error {
-	var unit unitRow
-	found, err := k.read(ctx, unitName(u), &unit)
-	if err != nil || !found {
+	var unit filedRow
+	found, err := k.read(ctx, filedName(u), &unit)
+	if err != nil {
 		return err
+	}
+	if !found {
+		return lost(nil, "a unit has no count of its batches")
 	}
 	var names []string
 	for n := int64(1); n <= unit.Batches; n++ {

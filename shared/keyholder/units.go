@@ -14,17 +14,23 @@ import (
 
 // unitRow is what a keyholder knows of a unit; its secrets are in the ring.
 type unitRow struct {
-	Unit    []byte         `json:"unit"` // seal.Unit bytes
-	Page    int            `json:"page"` // ring page of the unit seed
-	Public  record.UnitKey `json:"public"`
-	Find    int            `json:"find,omitzero"`    // ring page of the find secret, 0 until it is known
-	Batches int64          `json:"batches,omitzero"` // notes filed
-	Closed  bool           `json:"closed,omitzero"`  // no collector will add to it
+	Unit   []byte         `json:"unit"` // seal.Unit bytes
+	Page   int            `json:"page"` // ring page of the unit seed
+	Public record.UnitKey `json:"public"`
+	Find   int            `json:"find,omitzero"` // ring page of the find secret, 0 until it is known
+}
+
+// filedRow is how far a unit was filled. It stands beside the unit's row, so that a note does not write the unit's keys again, and exists from
+// the unit's beginning.
+type filedRow struct {
+	Batches int64 `json:"batches"`         // notes filed
+	Closed  bool  `json:"closed,omitzero"` // no collector will add to it
 }
 
 func unitID(u seal.Unit) record.Digest { return sha256.Sum256(u.Bytes()) }
 
 func unitName(u seal.Unit) string          { return "unit/" + unitID(u).String() }
+func filedName(u seal.Unit) string         { return "filed/" + unitID(u).String() }
 func unitsName(chain record.Digest) string { return "units/" + chain.String() }
 func seedName(u seal.Unit) record.Digest   { return sha256.Sum256(append([]byte("seed "), u.Bytes()...)) }
 func findName(u seal.Unit) record.Digest   { return sha256.Sum256(append([]byte("find "), u.Bytes()...)) }
@@ -53,6 +59,7 @@ func (k *Keyholder) EnsureUnits(ctx context.Context, units ...seal.Unit) (statem
 	var list []unitRow
 	for i, row := range rows {
 		if refused[i] == nil {
+			row.Public.SealedFind = nil // nothing to a collector
 			list = append(list, row)
 		}
 	}
@@ -167,6 +174,12 @@ func (k *Keyholder) makeUnit(ctx context.Context, u seal.Unit) error {
 			return err
 		}
 		if _, err := c.journal(u.Order, record.EventUnit, map[string]record.Digest{"unit": unitID(u)}); err != nil {
+			return err
+		}
+		if _, err := c.loadBytes(filedName(u)); err != nil {
+			return err
+		}
+		if err := c.put(filedName(u), filedRow{}); err != nil {
 			return err
 		}
 		return c.put(unitName(u), row)
@@ -300,8 +313,8 @@ func (k *Keyholder) keepFind(ctx context.Context, u seal.Unit, row unitRow, peer
 		if err != nil {
 			return err
 		}
-		// In the custodian's signed list the find key says: this keyholder holds the find secret too.
-		now.Find, now.Public.FindKey = page, peer.FindKey
+		// In the custodian's signed list this says: this keyholder holds the find secret too.
+		now.Find, now.Public.FindHeld = page, record.HashBytes(peer.FindKey)
 		return c.put(unitName(u), now)
 	})
 }
@@ -327,7 +340,9 @@ func (k *Keyholder) UnitKeys(ctx context.Context, chain record.Digest) ([]string
 	if err != nil {
 		return nil, err
 	}
-	rows = slices.DeleteFunc(rows, func(row unitRow) bool { return row.Closed })
+	if rows, err = k.stillOpen(ctx, rows); err != nil {
+		return nil, err
+	}
 	var list []string
 	for some := range slices.Chunk(rows, record.MaxUnitKeys) {
 		raw, err := k.signUnits(ctx, some)
@@ -337,6 +352,24 @@ func (k *Keyholder) UnitKeys(ctx context.Context, chain record.Digest) ([]string
 		list = append(list, raw)
 	}
 	return list, nil
+}
+
+// stillOpen leaves out units that are closed.
+func (k *Keyholder) stillOpen(ctx context.Context, rows []unitRow) (open []unitRow, err error) {
+	var names []string
+	for _, row := range rows {
+		names = append(names, filedName(unitOfKey(row.Public)))
+	}
+	filed, err := readMany[filedRow](ctx, k, names)
+	if err != nil {
+		return nil, err
+	}
+	for i, row := range rows {
+		if !filed[i].Closed {
+			open = append(open, row)
+		}
+	}
+	return open, nil
 }
 
 func (k *Keyholder) unitRows(ctx context.Context, chain record.Digest) ([]unitRow, error) {

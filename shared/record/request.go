@@ -139,16 +139,17 @@ type UnitKeys struct {
 // MaxUnitKeys is how many units one statement names: up to 5.3 KB each, so that it stays under MaxBytes.
 const MaxUnitKeys = 32
 
-// UnitKey is a keyholder's public key for a unit. The court's carries the find key too, and the find
-// secret sealed to the custodian's unit key once that is known. The custodian's carries the find key once it
+// UnitKey is a keyholder's public key for a unit. The court's carries the find key too and, for the custodian, the find
+// secret sealed to the custodian's unit key once that is known. The custodian's names the find key once it
 // holds the secret: collectors seal only when both name the same.
 type UnitKey struct {
 	Chain          Digest `json:"chain"`
 	Classification string `json:"classification"`
 	Compartment    string `json:"compartment"`
+	FindHeld       Digest `json:"findHeld,omitzero"` // the custodian's: SHA-256 of the find key whose secret it holds
 	FindKey        []byte `json:"findKey,omitempty"`
 	Key            []byte `json:"key"`
-	SealedFind     []byte `json:"sealedFind,omitempty"`
+	SealedFind     []byte `json:"sealedFind,omitempty"` // in what keyholders tell each other
 	Week           string `json:"week"`
 }
 

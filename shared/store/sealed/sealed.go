@@ -36,6 +36,8 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"hash"
+	"sync"
 	"time"
 
 	"arca.example/arca/shared/problem"
@@ -59,15 +61,15 @@ var ErrAltered = errors.New("sealed: a stored row is not what this key wrote for
 
 // Rows is a store.Rows whose names and values only the key's holder can read.
 type Rows struct {
-	below     store.Rows
-	nameKey   []byte
-	valueRoot []byte
+	below  store.Rows
+	names  *macs // under nameKey
+	values *macs // under valueKey
 }
 
 // New wraps a store. The same key opens what it wrote before; another key
 // finds none of it.
 func New(below store.Rows, key [32]byte) *Rows {
-	return &Rows{below: below, nameKey: derive(key, "arca/v1/row/name"), valueRoot: derive(key, "arca/v1/row/value")}
+	return &Rows{below: below, names: newMACs(derive(key, "arca/v1/row/name")), values: newMACs(derive(key, "arca/v1/row/value"))}
 }
 
 func derive(key [32]byte, info string) []byte {
@@ -84,16 +86,25 @@ func (s *Rows) String() string { return "sealed rows" }
 // GoString keeps the keys out of logs.
 func (s *Rows) GoString() string { return "sealed rows" }
 
-func mac(key []byte, parts string) []byte {
-	m := hmac.New(sha256.New, key)
-	m.Write([]byte(parts))
-	return m.Sum(nil)
+// macs makes HMAC-SHA-256 under one key. Setting the key up costs as much as a row's name, so what was set up is used again.
+type macs struct{ ready sync.Pool }
+
+func newMACs(key []byte) *macs {
+	return &macs{sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}}
 }
 
-func (s *Rows) storedKey(name string) string { return hex.EncodeToString(mac(s.nameKey, name)) }
+func (m *macs) of(text string) []byte {
+	h := m.ready.Get().(hash.Hash)
+	defer m.ready.Put(h)
+	h.Reset()
+	h.Write([]byte(text))
+	return h.Sum(nil)
+}
+
+func (s *Rows) storedKey(name string) string { return hex.EncodeToString(s.names.of(name)) }
 
 func (s *Rows) aead(storedKey string) cipher.AEAD {
-	block, err := aes.NewCipher(mac(s.valueRoot, storedKey))
+	block, err := aes.NewCipher(s.values.of(storedKey))
 	if err != nil {
 		panic(err) // only for a wrong key size; HMAC-SHA-256 has 32 bytes
 	}

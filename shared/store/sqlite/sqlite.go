@@ -21,6 +21,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math/bits"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -44,6 +45,9 @@ const (
 type DB struct {
 	read  *sql.DB
 	write *writer
+
+	mu      sync.Mutex
+	getters [8]*sql.Stmt // by the logarithm of how many rows they read; store.MaxRows is below 128
 
 	requests chan *request
 	closing  chan struct{}
@@ -93,14 +97,41 @@ func (d *DB) Get(ctx context.Context, keys ...string) (map[string]store.Row, err
 	if len(keys) == 0 {
 		return found, nil
 	}
-	args := make([]any, 0, len(keys)+1)
+	statement, width, err := d.getter(ctx, len(keys))
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	args := make([]any, 0, width+1)
 	for _, k := range keys {
 		args = append(args, k)
 	}
-	args = append(args, time.Now().Unix())
-	query := "SELECT id, k, v, n, e FROM rows WHERE k IN (?" + strings.Repeat(",?", len(keys)-1) + ") AND (e = 0 OR e > ?)"
-	_, err := d.collect(ctx, query, args, func(r store.Row) { found[r.Key] = r })
+	for len(args) < width {
+		args = append(args, keys[0]) // asking twice finds once
+	}
+	rows, err := statement.QueryContext(ctx, append(args, time.Now().Unix())...)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	_, err = collect(rows, func(r store.Row) { found[r.Key] = r })
 	return found, err
+}
+
+// getter gives a prepared statement that reads at least count rows, and how many it takes: parsing SQL costs several times what finding a row
+// does, so there is one statement for every power of two.
+func (d *DB) getter(ctx context.Context, count int) (*sql.Stmt, int, error) {
+	i := bits.Len(uint(count - 1))
+	width := 1 << i
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.getters[i] == nil {
+		query := "SELECT id, k, v, n, e FROM rows WHERE k IN (?" + strings.Repeat(",?", width-1) + ") AND (e = 0 OR e > ?)"
+		statement, err := d.read.PrepareContext(ctx, query)
+		if err != nil {
+			return nil, 0, err
+		}
+		d.getters[i] = statement
+	}
+	return d.getters[i], width, nil
 }
 
 // Scan yields every row of a segment. It holds no transaction while yield
@@ -112,7 +143,11 @@ func (d *DB) Scan(ctx context.Context, segment, segments int, yield func(store.R
 	const query = "SELECT id, k, v, n, e FROM rows WHERE id > ? AND id % ? = ? AND (e = 0 OR e > ?) ORDER BY id LIMIT ?"
 	for after := int64(0); ; {
 		var page []store.Row
-		last, err := d.collect(ctx, query, []any{after, segments, segment, time.Now().Unix(), scanPage}, func(r store.Row) { page = append(page, r) })
+		rows, err := d.read.QueryContext(ctx, query, after, segments, segment, time.Now().Unix(), scanPage)
+		if err != nil {
+			return unavailable(err)
+		}
+		last, err := collect(rows, func(r store.Row) { page = append(page, r) })
 		if err != nil {
 			return err
 		}
@@ -128,12 +163,8 @@ func (d *DB) Scan(ctx context.Context, segment, segments int, yield func(store.R
 	}
 }
 
-// collect runs one query and gives its rows and the last id.
-func (d *DB) collect(ctx context.Context, query string, args []any, each func(store.Row)) (last int64, err error) {
-	rows, err := d.read.QueryContext(ctx, query, args...)
-	if err != nil {
-		return 0, unavailable(err)
-	}
+// collect gives the rows of a query and the last id.
+func collect(rows *sql.Rows, each func(store.Row)) (last int64, err error) {
 	defer rows.Close()
 	for rows.Next() {
 		var r store.Row
