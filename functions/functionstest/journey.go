@@ -11,6 +11,7 @@ import (
 	"os"
 	"time"
 
+	"arca.example/arca/shared/bundle"
 	"arca.example/arca/shared/ledger"
 	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/record"
@@ -287,14 +288,8 @@ func (w *World) FileNote(party string) error {
 	if err != nil {
 		return err
 	}
-	var receipt record.Receipt
-	if _, err := record.Open(raw, record.TypeReceipt, w.Trust.Party(party).Online, &receipt); err != nil {
-		return err
-	}
-	if note := w.note(party); receipt.Statement != record.Digest(note.Statement.Hash()) {
-		return fmt.Errorf("the %s gives a receipt for another batch", party)
-	}
-	return nil
+	_, err = bundle.OpenNoteReceipt(&w.Trust, w.Hash, seal.Role(party), w.note(party).Statement, raw)
+	return err
 }
 
 func (w *World) note(party string) *seal.Note {

@@ -10,7 +10,7 @@
 //
 //	aud        hash of the trust file
 //	collector  the collector's enrolment, signed by both registrars
-//	court      the court's signed receipt of the batch note (JWS)
+//	court      the court's signed receipt of the batch note (see record.Receipt)
 //	custodian  the custodian's
 //	deposit    the collector's word on where this recording lies (JWS, see Deposit)
 //	note       the court's batch note: the signed statement with all its members
@@ -176,12 +176,37 @@ func OpenCollector(trust *record.Trust, audience record.Digest, joint record.Joi
 
 // OpenNoteReceipt verifies a keyholder's receipt for a batch's note and gives the time that it names.
 func OpenNoteReceipt(trust *record.Trust, audience record.Digest, party seal.Role, st seal.Statement, raw string) (time.Time, error) {
-	var r record.Receipt
-	if _, err := record.Open(raw, record.TypeReceipt, trust.Party(string(party)).Online, &r); err != nil {
+	return NewNoteReceipts(trust, audience, party).Open(st, raw)
+}
+
+// NoteReceipts verifies receipts of one keyholder. What several of them share is verified once.
+type NoteReceipts struct {
+	trust    *record.Trust
+	audience record.Digest
+	party    seal.Role
+	verified map[string]record.Receipt // by the whole statement
+}
+
+// NewNoteReceipts begins with nothing verified.
+func NewNoteReceipts(trust *record.Trust, audience record.Digest, party seal.Role) *NoteReceipts {
+	return &NoteReceipts{trust, audience, party, map[string]record.Receipt{}}
+}
+
+// Open verifies a receipt for a batch's note and gives the time that it names.
+func (n *NoteReceipts) Open(st seal.Statement, raw string) (time.Time, error) {
+	statement, way, err := record.SplitReceipt(raw)
+	if err != nil {
 		return time.Time{}, err
 	}
-	if r.Audience != audience || r.Party != string(party) || r.Batch != record.ID(st.Batch) || r.Statement != record.Digest(st.Hash()) {
-		return time.Time{}, problem.New(problem.Denied, "the %s keyholder's receipt is for another batch", string(party))
+	r, known := n.verified[statement]
+	if !known {
+		if _, err := record.Open(statement, record.TypeReceipt, n.trust.Party(string(n.party)).Online, &r); err != nil {
+			return time.Time{}, err
+		}
+		n.verified[statement] = r
+	}
+	if r.Audience != n.audience || r.Party != string(n.party) || !r.Holds(record.Digest(st.Hash()), way) {
+		return time.Time{}, problem.New(problem.Denied, "the %s keyholder's receipt is for another batch", string(n.party))
 	}
 	return r.Issued, nil
 }

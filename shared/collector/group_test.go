@@ -128,7 +128,7 @@ func TestOneNoteOfManyIsRefused(t *testing.T) {
 		t.Errorf("%d and %d notes", w.court.filed, w.custodian.filed)
 	}
 	e := c.waiting()[0]
-	if n := strings.Count(strings.Join(e.at.Court, " "), "."); n != 2*2 || e.at.Court[1] != "" {
+	if n := strings.Count(strings.Join(e.at.Court, " "), "."); n != 2*3 || e.at.Court[1] != "" {
 		t.Errorf("receipts %q", e.at.Court)
 	}
 	side := must(c.sidecar(e.number))

@@ -316,6 +316,7 @@ func (c *Collector) fileNotes(ctx context.Context, role seal.Role, list []pendin
 	if problem.KindOf(err) == problem.Unavailable && err != nil {
 		return err // nothing is gained by asking again now
 	}
+	opened := bundle.NewNoteReceipts(c.trust, c.cfg.Fingerprint, role)
 	for n, p := range list {
 		unit := p.note.Statement.Unit
 		if blocked[unit] {
@@ -330,7 +331,7 @@ func (c *Collector) fileNotes(ctx context.Context, role seal.Role, list []pendin
 			receipt, err = c.fileAlone(ctx, role, p, err, len(list) > 1)
 		}
 		if err == nil {
-			_, err = bundle.OpenNoteReceipt(c.trust, c.cfg.Fingerprint, role, p.note.Statement, receipt)
+			_, err = opened.Open(p.note.Statement, receipt)
 		}
 		if err == nil {
 			filed[p.place] = receipt

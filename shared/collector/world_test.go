@@ -294,7 +294,11 @@ func (k *fakeKeyholder) fileNote(raw []byte) (string, error) {
 		k.last[author], k.notes[st.Batch] = st, bytes.Clone(raw)
 		k.filed++
 	}
-	return record.Sign(k.signer(), record.TypeReceipt, k.now(), record.Receipt{Audience: k.w.hash, Batch: record.ID(st.Batch), Issued: k.now(), Party: string(k.role), Statement: record.Digest(st.Hash())})
+	receipts, err := record.SignReceipts(k.signer(), k.now(), record.Receipt{Audience: k.w.hash, Issued: k.now(), Party: string(k.role)}, record.Digest(st.Hash()))
+	if err != nil {
+		return "", err
+	}
+	return receipts[0], nil
 }
 
 func (k *fakeKeyholder) People(ctx context.Context) (wire.People, error) {

@@ -94,27 +94,25 @@ func (k *Keyholder) receipts(ctx context.Context, list []*filing) (receipts []st
 		return nil, nil, err
 	}
 	receipts, refused = make([]string, len(list)), make([]error, len(list))
-	var cases []record.Digest
+	var cases, held []record.Digest
 	for i, f := range list {
 		if refused[i] = f.err; f.err == nil {
-			cases = append(cases, f.note.Statement.Unit.Order)
+			cases, held = append(cases, f.note.Statement.Unit.Order), append(held, f.hash)
 		}
 	}
-	if len(cases) == 0 {
+	if len(held) == 0 {
 		return nil, nil, refused[0]
 	}
 	if err := k.post(ctx, cases...); err != nil {
 		return nil, nil, err
 	}
+	signed, err := record.SignReceipts(k.signer, k.now(), record.Receipt{Audience: trust.Hash, Issued: k.now(), Party: string(k.cfg.Party)}, held...)
+	if err != nil {
+		return nil, nil, err
+	}
 	for i, f := range list {
-		if f.err != nil {
-			continue
-		}
-		receipts[i], err = record.Sign(k.signer, record.TypeReceipt, k.now(), record.Receipt{
-			Audience: trust.Hash, Batch: record.ID(f.note.Statement.Batch), Issued: k.now(), Party: string(k.cfg.Party), Statement: f.hash,
-		})
-		if err != nil {
-			return nil, nil, err
+		if f.err == nil {
+			receipts[i], signed = signed[0], signed[1:]
 		}
 	}
 	return receipts, refused, nil

@@ -165,15 +165,6 @@ func OpenUnitKeys(raw string, trust *Trust, audience Digest, party string) ([]Un
 	return list.Keys, nil
 }
 
-// Receipt is a keyholder's word that it holds a batch note. Statement of TypeReceipt.
-type Receipt struct {
-	Audience  Digest    `json:"aud"`
-	Batch     ID        `json:"batch"`
-	Issued    time.Time `json:"iat"`
-	Party     string    `json:"party"`
-	Statement Digest    `json:"statement"` // SHA-256 of the signed batch statement
-}
-
 // Refusal is a collector's word that something was delivered which the order does not cover, and was not sealed. It names the
 // order and the reason, not the identifier: what the order does not cover is kept nowhere. Statement of TypeRefusal. Issued and Nonce
 // are fixed by the refusal, so that reporting it again is the same statement.

@@ -168,12 +168,12 @@ type UnitKeys struct {
 
 // Receipts is the answer of POST /v1/notes.
 type Receipts struct {
-	Receipts []string  `json:"receipts" doc:"for each note its signed receipt, JWS compact form; empty for one that was refused"`
+	Receipts []string  `json:"receipts" doc:"for each note its receipt, a signed statement in JWS compact form and the way from the note to it; empty for one that was refused"`
 	Refused  []Refused `json:"refused,omitempty" doc:"notes that are not on file"`
 }
 
 // MaxNotes is how many notes one call files.
-const MaxNotes = 32
+const MaxNotes = record.MaxReceipts
 
 // MaxNotesBytes bounds a call's notes with their lengths: a body has at most 1 MiB.
 const MaxNotesBytes = 1 << 20

@@ -5,7 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math/bits"
 	"os"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -95,9 +98,9 @@ type writer struct {
 	db   *sql.DB
 	conn *sql.Conn
 
-	begin, commit, rollback  *sql.Stmt
-	version, insert, replace *sql.Stmt
-	remove                   *sql.Stmt
+	begin, commit, rollback *sql.Stmt
+	insert, replace, remove *sql.Stmt
+	wide                    wide // reads versions
 }
 
 const schema = `CREATE TABLE IF NOT EXISTS rows(
@@ -147,10 +150,9 @@ func (w *writer) prepare(path string) (err error) {
 		return err
 	}
 	for query, statement := range map[string]**sql.Stmt{
-		"BEGIN IMMEDIATE":                   &w.begin,
-		"COMMIT":                            &w.commit,
-		"ROLLBACK":                          &w.rollback,
-		"SELECT n, e FROM rows WHERE k = ?": &w.version,
+		"BEGIN IMMEDIATE": &w.begin,
+		"COMMIT":          &w.commit,
+		"ROLLBACK":        &w.rollback,
 		"INSERT INTO rows(k, v, n, e) VALUES(?1,?2,?3,?4)":    &w.insert,
 		"UPDATE rows SET v = ?2, n = ?3, e = ?4 WHERE k = ?1": &w.replace,
 		"DELETE FROM rows WHERE k = ?":                        &w.remove,
@@ -163,7 +165,7 @@ func (w *writer) prepare(path string) (err error) {
 }
 
 func (w *writer) close() error {
-	for _, s := range []*sql.Stmt{w.begin, w.commit, w.rollback, w.version, w.insert, w.replace, w.remove} {
+	for _, s := range []*sql.Stmt{w.begin, w.commit, w.rollback, w.insert, w.replace, w.remove} {
 		if s != nil {
 			s.Close()
 		}
@@ -205,30 +207,85 @@ func (w *writer) apply(group []*request) {
 // one checks and applies one commit inside the open transaction. refused is
 // its own Conflict; err is the database failing.
 func (w *writer) one(writes []store.Write) (refused, err error) {
-	now := time.Now().Unix()
-	there := make([]bool, len(writes)) // a row exists in the table, expired or not
-	for i, x := range writes {
-		var version, expires int64
-		switch err := w.version.QueryRow(x.Key).Scan(&version, &expires); {
-		case errors.Is(err, sql.ErrNoRows):
-		case err != nil:
-			return nil, err
-		default:
-			there[i] = true
-			if expires != 0 && expires <= now {
-				version = 0
-			}
-		}
-		if version != x.Version {
+	there, err := w.versions(writes)
+	if err != nil {
+		return nil, err
+	}
+	for _, x := range writes {
+		if there[x.Key] != x.Version && (x.Version != 0 || there[x.Key] != expired) {
 			return problem.New(problem.Conflict, "a row changed meanwhile; read again"), nil
 		}
 	}
-	for i, x := range writes {
-		if err := w.put(x, there[i]); err != nil {
+	for _, x := range writes {
+		if err := w.put(x, there[x.Key] != 0); err != nil {
 			return nil, err
 		}
 	}
 	return nil, nil
+}
+
+// expired stands for the version of a row that is in the table and counts as absent.
+const expired = -1
+
+// versions reads the versions of all rows of a commit at once.
+func (w *writer) versions(writes []store.Write) (map[string]int64, error) {
+	keys := make([]string, len(writes))
+	for i, x := range writes {
+		keys[i] = x.Key
+	}
+	statement, args, err := w.wide.prepared(context.Background(), w.conn, "SELECT k, n, e FROM rows WHERE k IN (%s)", keys)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := statement.Query(args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	now, there := time.Now().Unix(), make(map[string]int64, len(writes))
+	for rows.Next() {
+		var key string
+		var version, expires int64
+		if err := rows.Scan(&key, &version, &expires); err != nil {
+			return nil, err
+		}
+		if expires != 0 && expires <= now {
+			version = expired
+		}
+		there[key] = version
+	}
+	return there, rows.Err()
+}
+
+// wide keeps one statement about several rows prepared for every power of two of them: parsing SQL costs several times what finding a row does.
+type wide struct {
+	mu         sync.Mutex
+	statements [8]*sql.Stmt // store.MaxRows is below 128
+}
+
+// preparer is a database or one of its connections.
+type preparer interface {
+	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
+}
+
+// prepared gives the statement for the keys, and them as its arguments. query has %s where the places for keys go.
+func (p *wide) prepared(ctx context.Context, db preparer, query string, keys []string) (*sql.Stmt, []any, error) {
+	i := bits.Len(uint(len(keys) - 1))
+	width := 1 << i
+	args := make([]any, width, width+1)
+	for n := range args {
+		args[n] = keys[min(n, len(keys)-1)] // asking twice finds once
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.statements[i] == nil {
+		statement, err := db.PrepareContext(ctx, fmt.Sprintf(query, "?"+strings.Repeat(",?", width-1)))
+		if err != nil {
+			return nil, nil, err
+		}
+		p.statements[i] = statement
+	}
+	return p.statements[i], args, nil
 }
 
 func (w *writer) put(x store.Write, there bool) error {

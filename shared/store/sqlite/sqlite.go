@@ -21,11 +21,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"math/bits"
 	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -46,8 +44,7 @@ type DB struct {
 	read  *sql.DB
 	write *writer
 
-	mu      sync.Mutex
-	getters [8]*sql.Stmt // by the logarithm of how many rows they read; store.MaxRows is below 128
+	wide wide // reads rows
 
 	requests chan *request
 	closing  chan struct{}
@@ -97,16 +94,10 @@ func (d *DB) Get(ctx context.Context, keys ...string) (map[string]store.Row, err
 	if len(keys) == 0 {
 		return found, nil
 	}
-	statement, width, err := d.getter(ctx, len(keys))
+	const query = "SELECT id, k, v, n, e FROM rows WHERE k IN (%s) AND (e = 0 OR e > ?)"
+	statement, args, err := d.wide.prepared(ctx, d.read, query, keys)
 	if err != nil {
 		return nil, unavailable(err)
-	}
-	args := make([]any, 0, width+1)
-	for _, k := range keys {
-		args = append(args, k)
-	}
-	for len(args) < width {
-		args = append(args, keys[0]) // asking twice finds once
 	}
 	rows, err := statement.QueryContext(ctx, append(args, time.Now().Unix())...)
 	if err != nil {
@@ -114,24 +105,6 @@ func (d *DB) Get(ctx context.Context, keys ...string) (map[string]store.Row, err
 	}
 	_, err = collect(rows, func(r store.Row) { found[r.Key] = r })
 	return found, err
-}
-
-// getter gives a prepared statement that reads at least count rows, and how many it takes: parsing SQL costs several times what finding a row
-// does, so there is one statement for every power of two.
-func (d *DB) getter(ctx context.Context, count int) (*sql.Stmt, int, error) {
-	i := bits.Len(uint(count - 1))
-	width := 1 << i
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.getters[i] == nil {
-		query := "SELECT id, k, v, n, e FROM rows WHERE k IN (?" + strings.Repeat(",?", width-1) + ") AND (e = 0 OR e > ?)"
-		statement, err := d.read.PrepareContext(ctx, query)
-		if err != nil {
-			return nil, 0, err
-		}
-		d.getters[i] = statement
-	}
-	return d.getters[i], width, nil
 }
 
 // Scan yields every row of a segment. It holds no transaction while yield
