@@ -12,6 +12,18 @@ import (
 
 // The store is not trusted: what its rows parse to encodes to the same bytes.
 
+// FuzzParseObject: what is taken for an object's key names something that there can be.
+func FuzzParseObject(f *testing.F) {
+	for _, key := range []string{"pack/000000000001", "log/tile/0/000", "log/tile/entries/000", "log/tile/0/000.p/3"} {
+		f.Add(key)
+	}
+	f.Fuzz(func(t *testing.T, key string) {
+		if o, ok := parseObject(key); ok && (o.number < 0 || o.level > 63) {
+			t.Fatalf("%q is %+v", key, o)
+		}
+	})
+}
+
 func FuzzBatchRow(f *testing.F) {
 	f.Add(marshalPending([]ledger.Entry{entry(1), entry(2)}))
 	f.Add(marshalPlaced(1234567, 99))
