@@ -18,7 +18,7 @@ func unclear(err error, echoes ...string) string {
 	switch {
 	case message == problem.MessageOf(nil):
 		return "it is the answer to a defect: " + err.Error()
-	case strings.Contains(message, "answered with status"):
+	case strings.Contains(message, "the party answered with status"): // an object store has nothing to explain
 		return "the party gave no explanation: " + message
 	case strings.Contains(strings.ToLower(message), "internal"), strings.Contains(message, "panic"), strings.Contains(message, "goroutine"):
 		return "it talks of internals: " + message

@@ -113,13 +113,13 @@ func oneOf(what, word string, words ...string) error {
 
 // parseSize reads 16MiB, 512KiB or a plain number of bytes.
 func parseSize(text string) (int, error) {
-	unit := 1
+	unit, digits := 1, text
 	for suffix, n := range map[string]int{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {
 		if rest, ok := strings.CutSuffix(text, suffix); ok {
-			text, unit = rest, n
+			digits, unit = rest, n
 		}
 	}
-	n, err := strconv.Atoi(text)
+	n, err := strconv.Atoi(digits)
 	if err != nil || n < 1 || n > (1<<40)/unit {
 		return 0, problem.New(problem.Invalid, "a size reads 16MiB or 1048576")
 	}

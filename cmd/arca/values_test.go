@@ -224,6 +224,38 @@ func FuzzStripComments(f *testing.F) {
 	})
 }
 
+// FuzzValues: what people type for times, spans, sizes, places and identifiers is refused, or is within its bounds and read the same
+// way every time.
+func FuzzValues(f *testing.F) {
+	for _, text := range []string{"2026-11-22T10:00:00Z", "2026-11-22", "+30d", "90m", "msisdn:+12025550111", "16MiB", "1048576", "12.5", "1m30s"} {
+		f.Add(text)
+	}
+	base := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	f.Fuzz(func(t *testing.T, text string) {
+		if at, err := parseTime(text, base); err == nil && strings.HasPrefix(text, "+") && at.Before(base) {
+			t.Errorf("%q is earlier", text)
+		}
+		if d, err := parseSpan(text); err == nil && d <= 0 {
+			t.Errorf("%q is nothing", text)
+		}
+		if d, err := parseSeconds(text); err == nil && d < 0 {
+			t.Errorf("%q lies before the beginning", text)
+		}
+		if id, err := parseIdentifier(text); err == nil && id.Kind+":"+id.Value != text {
+			t.Errorf("%q is read as %v", text, id)
+		}
+		n, err := parseSize(text)
+		for range 8 {
+			if again, otherwise := parseSize(text); again != n || (err == nil) != (otherwise == nil) {
+				t.Errorf("%q is %d and %d", text, n, again)
+			}
+		}
+		if err == nil && (n < 1 || n > 1<<40) {
+			t.Errorf("%q is %d bytes", text, n)
+		}
+	})
+}
+
 func fuzzSeeds(t testing.TB) (seeds [][]byte) {
 	files, err := filepath.Glob("testdata/drafts/*")
 	if err != nil {

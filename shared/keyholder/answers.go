@@ -90,7 +90,11 @@ func (k *Keyholder) InboxOf(ctx context.Context, who Person, from int64) (wire.I
 		if err != nil {
 			return out, err
 		}
-		if k.maySee(ctx, who, asked) {
+		see, err := k.maySee(ctx, who, asked)
+		if err != nil {
+			return out, err
+		}
+		if see {
 			shown, err := k.show(ctx, asked, false)
 			if err != nil {
 				return out, err
@@ -108,7 +112,9 @@ func (k *Keyholder) ShowRequest(ctx context.Context, who Person, hash record.Dig
 	if err != nil {
 		return wire.Asked{}, err
 	}
-	if !k.maySee(ctx, who, asked) {
+	if see, err := k.maySee(ctx, who, asked); err != nil {
+		return wire.Asked{}, err
+	} else if !see {
 		return wire.Asked{}, problem.New(problem.NotFound, "no such request is on file here")
 	}
 	if err := k.post(ctx, asked.Request.Chain); err != nil {

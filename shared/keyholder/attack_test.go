@@ -160,17 +160,19 @@ func TestAFullChainStillTakesASuspensionAndARevocation(t *testing.T) {
 	stop := func(kind record.OrderKind, reason string) record.Order {
 		return record.Order{Audience: w.hash, Kind: kind, Profile: "ES-588ter", Court: "Court One", Chain: chain, Decided: w.now(), Reason: reason, Nonce: newID()}
 	}
-	// First orders that fill, then stops that fill.
-	previous := chain
-	for n := 1; n < 40; n++ {
-		o := stop(record.Narrowing, long)
-		o.Sequence, o.Previous = n, previous
-		o.Grounds = record.Grounds{Offence: long, Indicia: long, Extent: long, Motivation: long}
-		raw := w.sign("judge", record.TypeOrder, o)
-		if _, err := k.Admit(t.Context(), raw); err != nil {
-			break
+	// First orders that fill, to the brim with short ones, then stops that fill.
+	previous, n := chain, 1
+	for _, text := range []string{long, long[:1<<10], "x"} {
+		for ; n < 400; n++ {
+			o := stop(record.Narrowing, text)
+			o.Sequence, o.Previous = n, previous
+			o.Grounds = record.Grounds{Offence: text, Indicia: text, Extent: text, Motivation: text}
+			raw := w.sign("judge", record.TypeOrder, o)
+			if _, err := k.Admit(t.Context(), raw); err != nil {
+				break
+			}
+			previous = record.HashStatement(raw)
 		}
-		previous = record.HashStatement(raw)
 	}
 	for range 60 {
 		if _, err := k.Admit(t.Context(), w.sign("judge", record.TypeOrder, stop(record.Suspension, long))); err != nil {

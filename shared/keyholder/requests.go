@@ -408,16 +408,21 @@ func (k *Keyholder) everEnrolled(ctx context.Context, id record.KeyID) (Person, 
 	return Person{ID: id, Enrolment: e, Enrolled: hash, Joint: joint}, err == nil, err
 }
 
-// maySee answers whether a person may see a request.
-func (k *Keyholder) maySee(ctx context.Context, who Person, asked Asked) bool {
+// maySee answers whether a person may see a request. A row that cannot be read is an error and not a no: whoever stores the rows
+// could otherwise make a request vanish from an inbox.
+func (k *Keyholder) maySee(ctx context.Context, who Person, asked Asked) (bool, error) {
 	if who.ID == asked.Author {
-		return true
+		return true, nil
 	}
 	state, err := k.chain(ctx, asked.Request.Chain)
-	if err != nil {
-		return false
+	if err != nil || mayReadLog(who, state) == nil {
+		return err == nil, err
 	}
-	return k.mayDecide(ctx, policy.Approve, who, asked) == nil || mayReadLog(who, state) == nil
+	err = k.mayDecide(ctx, policy.Approve, who, asked)
+	if problem.KindOf(err) == problem.Denied && err != nil {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // provenAsked verifies the inclusion of a request and of its approvals, each under a checkpoint that the quorum has cosigned within

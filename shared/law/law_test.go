@@ -663,3 +663,26 @@ func BenchmarkRead(b *testing.B) {
 		}
 	}
 }
+
+// FuzzParseProfile: a profile is refused, or it has terms, a rule for the last day, and only items that an order can have.
+func FuzzParseProfile(f *testing.F) {
+	raw, err := profileFiles.ReadFile("profiles/es-588ter.json")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(raw)
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		p, err := parseProfile(raw)
+		if err != nil {
+			return
+		}
+		if p.FirstTerm.Months < 1 || p.ExtensionTerm.Months < 1 || p.Cap.Months < 1 || p.LastDay.Rule == "" {
+			t.Fatalf("a profile without clocks: %+v", p)
+		}
+		for _, i := range p.Items {
+			if present[i.Field] == nil {
+				t.Fatalf("an item that no order has: %+v", i)
+			}
+		}
+	})
+}

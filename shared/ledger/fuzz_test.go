@@ -33,6 +33,15 @@ func FuzzParseRequest(f *testing.F) {
 	})
 }
 
+func FuzzParseEntry(f *testing.F) {
+	f.Add(make([]byte, 32))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if e, err := ParseEntry(b); err == nil && !bytes.Equal(e[:], b) {
+			t.Fatalf("%q", b)
+		}
+	})
+}
+
 func FuzzParseTree(f *testing.F) {
 	w := newForest(f, 0, 0)
 	w.grow(3)
@@ -102,7 +111,7 @@ func FuzzParseCosignature(f *testing.F) {
 }
 
 func TestCorpusIsThere(t *testing.T) {
-	for _, target := range []string{"FuzzParseProof", "FuzzParseRequest", "FuzzParseTree", "FuzzVerify", "FuzzParsePolicy", "FuzzParseTilePath", "FuzzParseBundle", "FuzzParseCosignature", "FuzzParseEvidence"} {
+	for _, target := range []string{"FuzzParseProof", "FuzzParseRequest", "FuzzParseEntry", "FuzzParseTree", "FuzzVerify", "FuzzParsePolicy", "FuzzParseTilePath", "FuzzParseBundle", "FuzzParseCosignature", "FuzzParseEvidence"} {
 		files, err := filepath.Glob(filepath.Join("testdata", "fuzz", target, "*"))
 		if err != nil || len(files) == 0 {
 			t.Errorf("%s has no committed corpus: %v", target, err)

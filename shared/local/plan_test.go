@@ -189,8 +189,27 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
+// FuzzParseExpression: what is taken for a schedule has its next time after now, or never comes again.
+func FuzzParseExpression(f *testing.F) {
+	for _, s := range []string{"rate(1 minute)", "rate(5 minutes)", "cron(0 3 ? * MON *)", "cron(*/10 8-18/2 1,15 * ? 2026-2030)", "cron(0 0 29 FEB ? *)"} {
+		f.Add(s)
+	}
+	at := time.Date(2026, 11, 26, 5, 0, 0, 0, time.UTC)
+	f.Fuzz(func(t *testing.T, text string) {
+		e, err := parseExpression(text)
+		if err != nil {
+			return
+		}
+		if next := e.next(at); !next.IsZero() && !next.After(at) {
+			t.Fatalf("%q comes again at %v", text, next)
+		}
+	})
+}
+
 func TestTheFuzzCorpusIsThere(t *testing.T) {
-	if cases, err := filepath.Glob("testdata/fuzz/FuzzParse/*"); err != nil || len(cases) < 1 {
-		t.Fatalf("%d cases, %v", len(cases), err)
+	for _, target := range []string{"FuzzParse", "FuzzParseExpression"} {
+		if cases, err := filepath.Glob("testdata/fuzz/" + target + "/*"); err != nil || len(cases) < 1 {
+			t.Fatalf("%s: %d cases, %v", target, len(cases), err)
+		}
 	}
 }

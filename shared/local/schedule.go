@@ -111,7 +111,7 @@ func cronItem(field int, item string) ([]int, error) {
 	step := 1
 	if stepped {
 		var err error
-		if step, err = strconv.Atoi(stepText); err != nil || step < 1 {
+		if step, err = strconv.Atoi(stepText); err != nil || step < 1 || step > f.max {
 			return nil, wrong
 		}
 	}

@@ -279,9 +279,13 @@ func FuzzUnmarshalIsIdentity(f *testing.F) {
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for _, v := range []any{&PersonSuspension{}, &Order{}, &Request{}, &Event{}, &Trust{}, &Enrolment{}, &Description{}, &Release{}} {
+		for _, v := range []any{&PersonSuspension{}, &Order{}, &Request{}, &Event{}, &Trust{}, &Enrolment{}, &Description{}, &Release{},
+			&Approval{}, &Refusal{}, &Status{}, &UnitKey{}, &Receipt{}, &Principal{}, &Proof{}, &PackEvent{}, &Joint{}} {
 			if Unmarshal(b, v) != nil {
 				continue
+			}
+			if v, ok := v.(interface{ Validate() error }); ok {
+				_ = v.Validate() // must not panic, whatever was signed
 			}
 			again, err := Marshal(v)
 			if err != nil || string(again) != string(b) {
@@ -291,8 +295,28 @@ func FuzzUnmarshalIsIdentity(f *testing.F) {
 	})
 }
 
+// FuzzParseText reads what stands in text: keys, digests, ids. Each has one form.
+func FuzzParseText(f *testing.F) {
+	for _, s := range signers(f) {
+		f.Add(s.Public().String())
+	}
+	f.Add(Digest{1}.String())
+	f.Add(ID{1}.String())
+	f.Fuzz(func(t *testing.T, text string) {
+		if k, err := ParsePublicKey(text); err == nil && (k.String() != text || k.IsZero()) {
+			t.Fatalf("a key has a second form: %q", text)
+		}
+		if d, err := ParseDigest(text); err == nil && d.String() != text {
+			t.Fatalf("a digest has a second form: %q", text)
+		}
+		if id, err := ParseID(text); err == nil && id.String() != text {
+			t.Fatalf("an id has a second form: %q", text)
+		}
+	})
+}
+
 func TestCorporaAreCommitted(t *testing.T) {
-	for _, target := range []string{"FuzzPeek", "FuzzUnmarshalIsIdentity"} {
+	for _, target := range []string{"FuzzPeek", "FuzzUnmarshalIsIdentity", "FuzzParseText"} {
 		cases, _ := filepath.Glob(filepath.Join("testdata", "fuzz", target, "*"))
 		if len(cases) == 0 {
 			t.Errorf("%s has no committed case", target)

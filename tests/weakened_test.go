@@ -1,0 +1,164 @@
+package tests
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// weakened is a twin of the product in which one defence is off: in one file a text, which occurs there once, is another. The twin
+// exists only in the build of one test (go test -overlay), so the product has no switch for it.
+type weakened struct {
+	file    string
+	text    string
+	instead string
+	test    string // that must fail, as -run takes it
+	in      string // package of the test; "" is the file's own
+}
+
+// off makes a condition of a defence never true.
+func off(file, condition, test string) weakened {
+	return weakened{file, "if " + condition + " {", "if false && (" + condition + ") {", test, ""}
+}
+
+// offAfter is off for a condition behind a statement in the same line.
+func offAfter(file, statement, condition, test string) weakened {
+	return weakened{file, "if " + statement + "; " + condition + " {", "if " + statement + "; false && (" + condition + ") {", test, ""}
+}
+
+const (
+	releaseFile  = "shared/keyholder/release.go"
+	requestsFile = "shared/keyholder/requests.go"
+	peopleFile   = "shared/keyholder/people.go"
+	ordersFile   = "shared/keyholder/orders.go"
+	answersFile  = "shared/keyholder/answers.go"
+	depositFile  = "shared/vault/deposit.go"
+	clientFile   = "shared/wire/client.go"
+)
+
+// twins are the product without one defence each, by what is then possible. The gravest come first.
+var twins = []struct {
+	possible string
+	weakened
+}{
+	// A half without a lawful request.
+	{"a half for somebody else's request", off(releaseFile, "caller.ID != asked.Author", "TestReplays")},
+	{"a half after a denial", off(releaseFile, "asked.Denied", "TestReleaseIsRefusedWithout/anybody")},
+	{"a half that policy refuses", weakened{releaseFile, "}, mayHave(releaseAction(r.Class), author, state, r, approvers)", "}, mayHave(askAction(r.Class), author, state, r, approvers)", "TestReleaseIsRefusedWithout/an_approval$", ""}},
+	{"a half for an expired request", offAfter(releaseFile, "err := at.Within(r.Issued.Add(-skew), r.Expires)", "err != nil", "TestReleaseIsRefusedWithout/time_left")},
+	{"a half under an order that is not in force", offAfter(releaseFile, "err := state.allowsRequest(r, now)", "err != nil", "TestReleaseIsRefusedWithout/an_order_in_force")},
+	{"a half under an old checkpoint", weakened{requestsFile, "string(parsed.Checkpoint)}, at.Fresh(k.cfg.Now(), skew)", "string(parsed.Checkpoint)}, nil", "TestReleaseIsRefusedWithout/(a_fresh|a_clock)", ""}},
+	{"a half on an approval that is in no log", weakened{requestsFile, "append([]opening{asked.opening}, asked.openings...)", "[]opening{asked.opening}", "TestReleaseIsRefusedWithout/an_approval_in", ""}},
+	{"a half on the approval of somebody who left", weakened{releaseFile, "if problem.KindOf(err) == problem.Denied && err != nil {\n\t\t\tcontinue",
+		"if problem.KindOf(err) == problem.Denied && err != nil {\n\t\t\tpeople = append(people, Person{ID: d.Author, Enrolment: record.Enrolment{Name: \"x\", Roles: []record.Role{record.Supervisor}, PoliceUnit: author.Enrolment.PoliceUnit, Clearance: \"secret\"}})\n\t\t\tcontinue",
+		"TestReleaseIsRefusedWithout/the_requester", ""}},
+	{"a half of a recording of another order", off(releaseFile, "note == nil || note.Statement.Unit != u", "TestReleaseIsRefusedWithout/recordings_of")},
+	{"a half on what one rolled back keyholder holds", off(releaseFile, "!mine.Agrees(theirs, 0)", "TestARolledBackKeyholderRevivesNothing")},
+	{"a half on a recorded status", weakened{releaseFile, "!theirs.Answers(string(k.other()), trust.Hash, nonce, chain)", "!theirs.Answers(string(k.other()), trust.Hash, theirs.Nonce, chain)", "TestOlderStatusAnswersNothing", ""}},
+	{"a half on an hour-old status", weakened{releaseFile, "age < 0 || age > statusFor", "age < 0", "TestAStatusDoesNotOutliveItsMinute", ""}},
+	{"a half after a denial that was acknowledged meanwhile", weakened{releaseFile, "maps.Copy(grant.rows, rests)", "maps.Copy(map[string]int64{}, rests)", "TestADenialFiledWhileTheReleaseIsDecidedStopsIt", ""}},
+	{"two statements with one nonce", off(requestsFile, "found && before != hash", "TestReplays")},
+	{"one person approving under two keys", weakened{peopleFile, "return p.ID == other.ID || strings.EqualFold(p.Enrolment.Name, other.Enrolment.Name)", "return p.ID == other.ID", "TestOnePersonWithTwoKeysIsOnePerson", ""}},
+	{"an order of a judge who was just suspended", weakened{ordersFile, "return c.inService(raw)", "return nil", "TestASuspendedJudgesOrderDoesNotSlipIn", ""}},
+	{"a request for next month", off(requestsFile, "r.Issued.After(k.now().Add(skew))", "TestARequestIsNotMadeForTheFuture")},
+	{"an older enrolment in force again", weakened{peopleFile, "listed := all.Enrolled[id.String()]; listed {", "listed := all.Enrolled[id.String()]; listed && false {", "TestAnOlderEnrolmentDoesNotComeBackWhenARowIsTakenAway", ""}},
+	{"statements under a key that anybody has", weakened{"shared/record/key.go", "return slices.Contains(smallOrder, y)", "return len(smallOrder) == 0 && slices.Contains(smallOrder, y)", "TestNoKeyUnderWhichAnybodyCanSign|^TestAStatementIsNotForgedUnderAWeakKey", ""}},
+
+	// Something that counts is crowded out or lost.
+	{"a denial without room", off(requestsFile, "a.Approve && row.size() > roomForApprovals", "TestNobodyCrowdsOutADenial")},
+	{"an older approval in place of a longer one", off(requestsFile, "!a.Expires.After(earlier.Expires)", "TestAnApproverCountsOnceAndMayProlong")},
+	{"a revocation without room beside orders", weakened{ordersFile, "case !kind.NamesChain() && size > roomForOrders:", "case false && size > roomForOrders:", "TestAFullChainStillTakesASuspensionAndARevocation", ""}},
+	{"a revocation without room beside suspensions", weakened{ordersFile, "kind != record.Revocation && size > roomForStops:", "kind != record.Revocation && false && size > roomForStops:", "TestAFullChainStillTakesASuspensionAndARevocation", ""}},
+	{"a suspension without room", weakened{peopleFile, "!known && len(all.Enrolled) >= maxEnrolled {", "!known && len(all.Enrolled) >= 100*maxEnrolled {", "TestAFullRegisterStillTakesSuspensions", ""}},
+	{"a journal that nobody can read", off(requestsFile, "len(raw) > maxStatement", "TestAnOverlongRefusalDoesNotJamTheJournal")},
+	{"a page of the journal that does not arrive", weakened{answersFile, "lines = within(lines, pageBytes)", "lines = within(lines, 1000*pageBytes)", "TestLongStatementsJamNeitherJournalNorInbox", ""}},
+	{"a page of the inbox that does not arrive", weakened{answersFile, "len(out.Requests) < inboxPage && size < pageBytes;", "len(out.Requests) < inboxPage && size < 1000*pageBytes;", "TestLongStatementsJamNeitherJournalNorInbox", ""}},
+	{"a unit that fills the memory", weakened{releaseFile, "page, notes[ref.Batch] = append(page, ref), note\n\t\t}\n", "page = append(page, ref)\n\t\t}\n\t\tnotes[ref.Batch] = note\n", "TestAFilledUnitDoesNotExhaustARelease", ""}},
+	{"a ring page overwritten", weakened{"shared/keyholder/ring.go", "&ringPage{}); err != nil || here {", "&ringPage{}); err != nil || here && false {", "TestARowTakenAwayAndPutBackLosesNoKey", ""}},
+	{"a number at which mirrors stop for ever", weakened{depositFile, "if p.Pack, p.Slots, err = v.stored(ctx, n); err != nil {", "if pack, slots, err := v.stored(ctx, n); err != nil || pack != p.Pack || slots != p.Slots {", "TestASpoiledNumberDoesNotHoldUpTheMirrors", ""}},
+	{"a number kept by announcing again", weakened{depositFile, "if p.By != who.ID || p.Pack.IsZero() {", "if !who.ID.IsZero() {", "TestAnnouncingAgainDoesNotKeepANumber", ""}},
+	{"a pack of another size", off(depositFile, "info.Size != int64(v.cfg.Geometry.Size)", "TestAnObjectOfAnotherSizeIsNotRegistered")},
+
+	// Something that is learned, or said in another's name.
+	{"learning who is enrolled", weakened{requestsFile, "st, err := record.OpenKnown(raw, typ, author.Enrolment.Key, v)", "st, err := record.Open(raw, typ, author.Enrolment.Key, v)", "TestOutsidersDoNotLearnWhoIsEnrolled", ""}},
+	{"learning that an order stands", weakened{requestsFile, "if !k.concerns(author, state) {\n\t\t// The answer", "if false {\n\t\t// The answer", "TestAnotherUnitDoesNotLearnWhetherAnOrderStands", ""}},
+	{"the vault speaking for a keyholder", weakened{requestsFile, "return witnessed{}, unproven(err)", "return witnessed{}, err", "TestTheVaultDoesNotSpeakForAKeyholder", ""}},
+	{"a caller sent elsewhere", weakened{clientFile, "once.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }", "", "TestAPartyCannotSendItsCallersElsewhere", ""}},
+	{"a party writing in a terminal", weakened{clientFile, "record.CheckText(detail) == nil", "(true || record.CheckText(detail) == nil)", "TestAPartysRefusalIsOnePlainLine", ""}},
+
+	// What the kill harness is for.
+	{"a pack that is registered and not in the log when a function is killed", weakened{depositFile,
+		"err = v.cfg.Rows.Commit(ctx, append(writes, store.Write{Op: store.Put, Key: packRowName(n), Value: value, Version: version})...)",
+		"if err = v.cfg.Rows.Commit(ctx, store.Write{Op: store.Put, Key: packRowName(n), Value: value, Version: version}); err == nil {\n\t\terr = v.cfg.Rows.Commit(ctx, writes...)\n\t}",
+		"TestKilledBetweenEveryTwoWrites/arrived", "functions/functionstest"}},
+}
+
+// TestWeakenedTwinsCampaign runs tests of attacks against the product without its defence: each must fail, or it proves nothing of
+// that defence. A few in make test, all in make campaign.
+func TestWeakenedTwinsCampaign(t *testing.T) {
+	if os.Getenv(twinRun) != "" {
+		return // this is a twin's own run
+	}
+	c := newCampaign(t)
+	for _, x := range c.flips(len(twins), 3) {
+		twin := twins[x.at]
+		t.Run(twin.possible, func(t *testing.T) {
+			out, err := twin.run(t)
+			if failed := regexp.MustCompile(`(?m)^--- FAIL: `); err == nil || !failed.MatchString(out) {
+				t.Errorf("%s does not fail without the defence: %v\n%s", twin.test, err, out)
+			}
+		})
+	}
+}
+
+// TestEveryTwinIsOfThisProduct holds the table against the code: a text that is no longer there weakens nothing.
+func TestEveryTwinIsOfThisProduct(t *testing.T) {
+	for _, twin := range twins {
+		raw, err := os.ReadFile(filepath.Join("..", twin.file))
+		if err != nil || bytes.Count(raw, []byte(twin.text)) != 1 {
+			t.Errorf("%s: %q occurs %d times in %s (%v)", twin.possible, twin.text, bytes.Count(raw, []byte(twin.text)), twin.file, err)
+		}
+	}
+}
+
+// twinRun marks the process that tests a twin.
+const twinRun = "ARCA_TEST_TWIN"
+
+// run runs the test against the twin.
+func (w weakened) run(t *testing.T) (string, error) {
+	t.Helper()
+	root, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(root, w.file)
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	twin, overlay := filepath.Join(t.TempDir(), "twin.go"), filepath.Join(t.TempDir(), "overlay.json")
+	replace, err := json.Marshal(map[string]map[string]string{"Replace": {file: twin}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, content := range map[string][]byte{twin: []byte(strings.Replace(string(raw), w.text, w.instead, 1)), overlay: replace} {
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pkg := w.in
+	if pkg == "" {
+		pkg = filepath.Dir(w.file)
+	}
+	cmd := exec.CommandContext(context.Background(), "go", "test", "-overlay", overlay, "-vet=off", "-count=1", "-timeout=10m", "-run", "^"+w.test, "./"+pkg)
+	cmd.Dir, cmd.Env = root, append(os.Environ(), twinRun+"=1", "ARCA_CAMPAIGN=")
+	out, err := cmd.CombinedOutput()
+	return fmt.Sprintf("%.4000s", out), err
+}
