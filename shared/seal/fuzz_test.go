@@ -58,6 +58,15 @@ func FuzzParsePackKey(f *testing.F)     { fuzzParser(f, "ParsePackKey") }
 func FuzzParseRecordingID(f *testing.F) { fuzzParser(f, "ParseRecordingID") }
 func FuzzParsePublicKey(f *testing.F)   { fuzzParser(f, "ParsePublicKey") }
 
+func FuzzParseMembers(f *testing.F) {
+	f.Add(AppendMember(nil, Member{}))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if members, err := ParseMembers(b); err == nil && !bytes.Equal(appendMembers(nil, members), b) {
+			t.Fatalf("%x has a second form", b)
+		}
+	})
+}
+
 // FuzzOpenDescriptors feeds an area whose trailer is the attacker's.
 func FuzzOpenDescriptors(f *testing.F) {
 	slot := testSlot()
