@@ -143,8 +143,8 @@ func (w *world) remember(signed *seal.Signed, descriptors []seal.Descriptor, des
 		s.Descriptors = append(s.Descriptors, h[:]...)
 	}
 	for _, role := range []seal.Role{seal.Court, seal.Custodian} {
-		r := record.Receipt{Audience: w.vault.Fingerprint, Batch: record.ID(st.Batch), Issued: w.now, Party: string(role), Statement: record.Digest(st.Hash())}
-		s.Receipts = append(s.Receipts, must(record.Sign(w.online(role), record.TypeReceipt, w.now, r)))
+		r := record.Receipt{Audience: w.vault.Fingerprint, Issued: w.now, Party: string(role)}
+		s.Receipts = append(s.Receipts, must(record.SignReceipts(w.online(role), w.now, r, record.Digest(st.Hash())))...)
 	}
 	w.sealings[record.ID(st.Batch)] = s
 	for i, d := range descriptors {
