@@ -24,12 +24,6 @@ type specimen struct {
 	slow int
 }
 
-// mutant is a changed copy of a specimen's pieces.
-type mutant struct {
-	how    string
-	pieces [][]byte
-}
-
 // The mutations. Each gives nil when it does not apply.
 var mutations = map[string]func(c campaign, s *specimen) [][]byte{
 	"bit flip": func(c campaign, s *specimen) [][]byte {

@@ -25,7 +25,6 @@ type world struct {
 	hash    record.Digest
 	offices map[string]*record.Signer
 	people  map[string]*record.Signer
-	joints  []record.Joint
 	log     *vault.Ledger
 	witness *ledger.Cosigner
 	in      Input
