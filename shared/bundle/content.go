@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"time"
 
 	"filippo.io/age"
 
@@ -94,19 +95,21 @@ func (v *opened) readRecording(r Recording, s *sealing) (ShownRecording, error) 
 		return out, denied("a recording is not a member of the batch that the bundle names")
 	}
 	var packs []uint64
+	var witnessed time.Time
 	for _, p := range r.Packs {
 		e, checkpoint, err := p.Verify(v.verifier)
 		if err != nil {
 			return out, err
 		}
-		packs, out.Witnessed = append(packs, e.Number), checkpoint.Earliest.UTC()
+		packs, witnessed = append(packs, e.Number), checkpoint.Earliest.UTC()
 	}
 	if len(packs) == 0 {
 		return out, incomplete("the log's proof of a recording's packs is missing")
 	}
 	if v.x.Mode == Encrypted && len(v.options.Identities) == 0 {
-		return out, nil
+		return out, nil // that these are its packs is in the descriptor
 	}
+	out.Witnessed = witnessed
 	return out, v.readOpening(r, s, at, packs, &out)
 }
 
@@ -144,10 +147,28 @@ func (v *opened) readOpening(r Recording, s *sealing, at int, packs []uint64, ou
 	out.Description = &o.Description
 	if !r.Whole() {
 		out.Content = PartOnly
-		return nil
+		return v.measureParts(r)
 	}
 	out.Content = AsSealed
 	return v.content(r, o, d, ctx)
+}
+
+// measureParts compares the sizes of parts, encrypted or not, with those that the index names.
+func (v *opened) measureParts(r Recording) error {
+	for _, p := range r.Parts {
+		from, err := v.secretReader(partPath(r.Recording, p.Ending))
+		if err != nil {
+			return err
+		}
+		n, err := io.Copy(io.Discard, from)
+		if err != nil {
+			return problem.Wrap(problem.Invalid, err, "an encrypted file was altered, or the bundle cannot be read")
+		}
+		if n != p.Bytes {
+			return denied("a part of recording %s has another size than the index says", r.Recording)
+		}
+	}
+	return nil
 }
 
 // key combines the two halves of a class after checking each against its commitment.

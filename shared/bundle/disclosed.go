@@ -82,7 +82,12 @@ func VerifyDisclosure(trust *record.Trust, audience record.Digest, raw []byte) (
 		if _, err := record.Open(statement, record.TypeAct, maker.Key, &a); err != nil {
 			return out, err
 		}
-		if e.Author != Parties[i] || a.Bundle != d.Bundle || a.Audience != audience || a.Chain != e.Case {
+		if err := a.Validate(); err != nil {
+			return out, err
+		}
+		// Both may have journalled several acts of one disclosure, one for each request, which say the same; another disclosure of the file does not.
+		same := i == 0 || a.Reason == out.Reason && a.To == out.To
+		if e.Author != Parties[i] || a.Kind != record.EventDisclosed || a.Bundle != d.Bundle || a.Audience != audience || a.Chain != e.Case || !same {
 			return out, denied("the %s's entry is of another disclosure", seal.Role(Parties[i]))
 		}
 		checkpoint, err := p.Witnessed(verifier)

@@ -51,7 +51,7 @@ func omissionText(o Omission) string {
 	case OmitTimestamps:
 		return "timestamps by authorities (RFC 3161)"
 	case OmitWeeks:
-		return "recordings of the weeks " + strings.Join(o.Weeks, ", ")
+		return "more recordings of the weeks " + strings.Join(o.Weeks, ", ")
 	}
 	return o.What
 }

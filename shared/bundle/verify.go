@@ -54,8 +54,8 @@ type ShownRecording struct {
 	Files       []string            `json:"files"`
 	Description *record.Description `json:"description,omitempty"` // unless it is encrypted and no key was given
 	Sealed      string              `json:"collector"`
-	Witnessed   time.Time           `json:"witnessed"` // earliest cosignature over its last pack
-	Content     string              `json:"content"`   // "as sealed", or what stands in the way
+	Witnessed   time.Time           `json:"witnessed,omitzero"` // earliest cosignature over its last pack, once the description shows that it is its
+	Content     string              `json:"content"`            // "as sealed", or what stands in the way
 }
 
 // ShownOmission is an omission in words.
@@ -80,6 +80,9 @@ type opened struct {
 	verifier *ledger.Verifier
 	people   map[record.KeyID]record.Enrolment
 	batches  map[record.ID]batch
+	joints   []record.Joint         // enrolments, as the bundle has them
+	asked    map[record.Digest]bool // the maker's requests, by hash
+	journals map[string][]LogProof  // by party
 	report   Report
 	receipts int // sealings without
 	members  int
@@ -96,7 +99,8 @@ func Verify(from io.ReaderAt, size int64, options Options) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	v := &opened{bag: b, options: options, people: map[record.KeyID]record.Enrolment{}, batches: map[record.ID]batch{}}
+	v := &opened{bag: b, options: options, people: map[record.KeyID]record.Enrolment{}, batches: map[record.ID]batch{},
+		asked: map[record.Digest]bool{}, journals: map[string][]LogProof{}}
 	for _, step := range []func() error{v.readSigned, v.readOrder, v.readBatches, v.readRequests, v.readCustody, v.readRecordings, v.readOmissions} {
 		if err := step(); err != nil {
 			return v.report, err
@@ -106,7 +110,11 @@ func Verify(from io.ReaderAt, size int64, options Options) (Report, error) {
 	if v.report.Hash, err = hashAll(from, size); err != nil {
 		return v.report, err
 	}
-	v.conclude()
+	ours, err := v.forPeople()
+	if err != nil {
+		return v.report, err
+	}
+	v.conclude(ours)
 	if options.Fingerprint.IsZero() {
 		v.report.Verdict = UnknownRoots
 		return v.report, unknownRoots("the bundle is whole in itself, but nothing says that its roots are the right ones; compare the fingerprint %s with court and custodian, and give it with --fingerprint", v.report.Fingerprint)
@@ -222,11 +230,10 @@ func (v *opened) read(path string, into any, limit int64) error {
 }
 
 func (v *opened) readPeople() error {
-	var joints []record.Joint
-	if err := v.read(peoplePath, &joints, maxIndex); err != nil {
+	if err := v.read(peoplePath, &v.joints, maxIndex); err != nil {
 		return err
 	}
-	for _, joint := range joints {
+	for _, joint := range v.joints {
 		e, _, err := v.trust.OpenEnrolment(v.x.Audience, joint)
 		if err != nil {
 			return err
@@ -300,12 +307,15 @@ func (v *opened) openStatus(raw, party string, state law.State) error {
 		return err
 	}
 	age := v.x.Issued.Sub(s.Issued)
-	if !s.Answers(party, v.x.Audience, s.Nonce, v.x.Chain) || age > maxStatusAge || age < -maxStatusAge {
+	if !s.Answers(party, v.x.Audience, s.Nonce, v.x.Chain) || age > maxStatusAge || age < -ledger.MaxSkew {
 		return denied("the %s's word on the order is on another, or of another time", party)
 	}
 	c := s.Chains[0]
 	if c.Head != state.Head || c.Stops != record.SetDigest(state.Stops) || !c.AccessEnd.Equal(state.AccessEnd) || c.Capture != state.Capture {
 		return incomplete("the %s knew other members of the order than the bundle holds", party)
+	}
+	if v.report.State != "" && v.report.State != c.State {
+		return incomplete("court and custodian do not say the same of the order: %q and %q", v.report.State, c.State)
 	}
 	v.report.State = c.State
 	return nil
@@ -353,7 +363,8 @@ func (v *opened) readRequests() error {
 	units := map[seal.Unit]bool{}
 	for _, raw := range v.x.Requests {
 		var q record.Request
-		if _, err := record.Open(raw, record.TypeRequest, v.people[v.x.Maker].Key, &q); err != nil {
+		st, err := record.Open(raw, record.TypeRequest, v.people[v.x.Maker].Key, &q)
+		if err != nil {
 			return err
 		}
 		if err := q.Validate(); err != nil {
@@ -362,6 +373,10 @@ func (v *opened) readRequests() error {
 		if q.Audience != v.x.Audience || q.Chain != v.x.Chain {
 			return denied("a request in the bundle is for another order")
 		}
+		if q.Issued.After(v.x.Issued) {
+			return denied("a request in the bundle is younger than the bundle")
+		}
+		v.asked[st.Hash] = true
 		if q.Class == string(seal.ContentClass) && len(q.Recordings) == 0 {
 			units[seal.Unit{Order: q.Chain, Week: q.Week, Compartment: q.Compartment, Classification: q.Classification}] = true
 		}
@@ -375,58 +390,6 @@ func (v *opened) readRequests() error {
 		}
 	}
 	return nil
-}
-
-// readCustody verifies both journals of the case: each event's place in its chain, and its entry in the witnessed log.
-func (v *opened) readCustody() error {
-	if !v.x.Custody {
-		return nil
-	}
-	v.report.Acts = map[string]int{}
-	for _, party := range Parties {
-		raw, err := v.bag.Read(custodyPath(party), maxIndex)
-		if err != nil {
-			return err
-		}
-		if len(raw) > 0 && raw[len(raw)-1] != '\n' {
-			return denied("a journal is cut short")
-		}
-		var previous record.Digest
-		for line := range bytes.Lines(raw) {
-			e, err := v.openAct(bytes.TrimSuffix(line, []byte("\n")))
-			if err != nil {
-				return err
-			}
-			n := v.report.Acts[party] + 1
-			if e.Author != party || e.Case != v.x.Chain || e.Number != int64(n) || e.Previous != previous {
-				return incomplete("an event is missing in the journal of the %s before number %d", party, n)
-			}
-			previous, v.report.Acts[party] = e.hash, n
-		}
-		if v.report.Acts[party] == 0 {
-			return incomplete("the journal of the %s is empty", party)
-		}
-	}
-	return nil
-}
-
-type act struct {
-	record.Event
-	hash record.Digest
-}
-
-func (v *opened) openAct(line []byte) (act, error) {
-	var p LogProof
-	var a act
-	if err := unmarshal(line, &p, maxIndex, "an event with its proof"); err != nil {
-		return a, err
-	}
-	if err := record.Unmarshal(p.Event, &a.Event); err != nil {
-		return a, err
-	}
-	a.hash = record.HashBytes(p.Event)
-	_, err := p.Witnessed(v.verifier)
-	return a, err
 }
 
 // readOmissions holds what the index says is left out against what the rest shows to be.
@@ -453,8 +416,8 @@ func (v *opened) readOmissions() error {
 	return nil
 }
 
-// conclude says in words what was proven, and what was not.
-func (v *opened) conclude() {
+// conclude says in words what was proven, and what was not. ours: the page for people is the one that this version makes.
+func (v *opened) conclude(ours bool) {
 	r := &v.report
 	whole, hidden, parts := 0, 0, 0
 	for _, s := range r.Recordings {
@@ -469,16 +432,27 @@ func (v *opened) conclude() {
 	}
 	add := func(list *[]string, format string, args ...any) { *list = append(*list, fmt.Sprintf(format, args...)) }
 	add(&r.Shown, "made by %q, enrolled by those who enrol here, and not one byte changed since", r.Maker)
-	add(&r.Shown, "%s sealed by enrolled collectors, in packs that stood in the witnessed log when it says", count(len(r.Recordings), "recording"))
+	add(&r.Shown, "%s sealed by enrolled collectors", count(len(r.Recordings), "recording"))
+	if hidden == 0 {
+		add(&r.Shown, "their packs stood in the witnessed log when it says")
+	}
 	if whole > 0 {
 		add(&r.Shown, "%s byte for byte what was sealed", count(whole, "recording"))
 	}
-	add(&r.Shown, "the order of %q with %s, all that both keyholders knew when the bundle was made", r.Court, count(r.Members, "member"))
+	add(&r.Shown, "the order of %q with %s, all that both keyholders knew within the hour before the time that the bundle names", r.Court, count(r.Members, "member"))
 	if v.x.Custody {
-		add(&r.Shown, "both keyholders' journals of the case without a gap up to when it was made (%d and %d acts), each act in the witnessed log", r.Acts[Parties[0]], r.Acts[Parties[1]])
+		add(&r.Shown, "both keyholders' journals of the case without a gap from the first act to the last that is here (%d and %d acts), each act in the witnessed log, among them the release of every recording",
+			r.Acts[Parties[0]], r.Acts[Parties[1]])
+		add(&r.NotShown, "that nothing was journalled after the last acts that are here: ask court and custodian, or compare with the receipt of the disclosure")
+	} else {
+		add(&r.NotShown, "that collectors sealed no batch after the last of each that is here: without the keyholders' journals only a gap between batches shows")
+	}
+	add(&r.NotShown, "when it was made: that is its maker's word; the receipt of the disclosure has the witnesses'")
+	if !ours {
+		add(&r.NotShown, "what page.html and VERIFY.txt say: they are not those that this version makes of what was verified; read this report instead")
 	}
 	if hidden > 0 {
-		add(&r.NotShown, "what %s: only a recipient can see that, with --identity", encryptedHold(hidden))
+		add(&r.NotShown, "what %s, and which packs those are in: only a recipient can see that, with --identity", encryptedHold(hidden))
 	}
 	if parts > 0 {
 		add(&r.NotShown, "that the parts of %s are as sealed: for a part there is the maker's word alone", count(parts, "recording"))
@@ -495,6 +469,9 @@ func (v *opened) conclude() {
 	}
 	if parts > 0 {
 		r.Line += "; not proven: the parts of " + count(parts, "recording")
+	}
+	if !ours {
+		r.Line += "; not proven: what its page for people says"
 	}
 }
 

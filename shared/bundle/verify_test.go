@@ -16,7 +16,7 @@ func small(tb testing.TB) (*world, []record.ID) {
 	w := newWorld(tb)
 	ids := w.seal("Meet at nine.", "Bring the other one.")
 	ids = append(ids, w.seal("Later.")...)
-	w.journal(3)
+	w.journal()
 	return w, ids
 }
 

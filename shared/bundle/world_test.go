@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"filippo.io/age"
-	"github.com/go-json-experiment/json/jsontext"
 
 	"arca.example/arca/shared/bundle"
 	"arca.example/arca/shared/ledger"
@@ -184,22 +183,34 @@ func (w *world) prove(event, random []byte) bundle.LogProof {
 	return bundle.LogProof{Event: event, Proof: string(proof), Random: random}
 }
 
-// journal writes n events of the case at each keyholder.
-func (w *world) journal(n int) {
+// journal writes at each keyholder that it was told of every batch and has released every recording so far for the clerk's request.
+func (w *world) journal() {
+	request := record.HashStatement(w.request(w.sealed...))
 	for _, party := range bundle.Parties {
-		var previous record.Digest
-		var events [][]byte
-		for i := range n {
-			e := must(record.Event{Author: party, Body: jsontext.Value(`{}`), Case: w.chain, Kind: record.EventNoted, Number: int64(i + 1), Previous: previous, Time: w.now}.Bytes())
-			previous = record.HashBytes(e)
-			events = append(events, e)
-			w.vault.Log(ledger.Commit(ledger.Opening{Event: e, Random: randomOf(party, i)}))
+		for _, b := range w.batches {
+			st := must(seal.ParseStatement(b.Statement))
+			w.event(party, record.EventNoted, record.NotedEvent{Batch: record.ID(st.Batch), Collector: w.collector.Public().ID(), Recordings: []record.ID{}, Signature: b.Signature,
+				Signed: b.Statement, Statement: record.Digest(st.Hash())})
 		}
-		for i, e := range events {
-			r := randomOf(party, i)
-			w.custody[party] = append(w.custody[party], w.prove(e, r[:]))
+		body := record.ReleasedEvent{Class: "content", Request: request, To: w.clerk.Public().ID()}
+		for _, r := range w.sealed {
+			body.Recordings = append(body.Recordings, record.Reference{Batch: r.Batch, Recording: r.Recording.Recording})
 		}
+		w.event(party, record.EventReleased, body)
 	}
+}
+
+// event journals one at a keyholder, logged and proven.
+func (w *world) event(party string, kind record.EventKind, body any) {
+	have := w.custody[party]
+	var previous record.Digest
+	if n := len(have); n > 0 {
+		previous = record.HashBytes(have[n-1].Event)
+	}
+	e := must(record.Event{Author: party, Body: must(record.Marshal(body)), Case: w.chain, Kind: kind, Number: int64(len(have) + 1), Previous: previous, Time: w.now}.Bytes())
+	r := randomOf(party, len(have))
+	w.vault.Log(ledger.Commit(ledger.Opening{Event: e, Random: r}))
+	w.custody[party] = append(have, w.prove(e, r[:]))
 }
 
 func randomOf(party string, i int) [32]byte {
@@ -213,19 +224,26 @@ func (w *world) source(ids ...record.ID) *bundle.Source {
 	policy := must(bundle.LogVerifier(&w.vault.Trust)).Policy()
 	in.Policy = policy.Marshal()
 	in.Order = bundle.Order{Members: w.members, Status: w.status(nil)}
-	q := record.Request{Audience: w.vault.Fingerprint, Chain: w.chain, Class: "content", Classification: "reservado", Compartment: "main", Expires: w.now.Add(time.Hour), Issued: w.now,
-		Key: make([]byte, 1216), Purpose: "disclosure", Week: w.unit.Week}
 	for _, r := range w.sealed {
 		for _, id := range ids {
 			if r.Recording.Recording == id {
 				in.Recordings = append(in.Recordings, r)
 				in.Sealings[r.Batch] = w.sealings[r.Batch]
-				q.Recordings = append(q.Recordings, record.Reference{Batch: r.Batch, Recording: id})
 			}
 		}
 	}
-	in.Requests = []string{must(record.Sign(w.clerk, record.TypeRequest, w.now, q))}
+	in.Requests = []string{w.request(w.sealed...)}
 	return in
+}
+
+// request is the clerk's for the content of recordings.
+func (w *world) request(list ...bundle.SourceRecording) string {
+	q := record.Request{Audience: w.vault.Fingerprint, Chain: w.chain, Class: "content", Classification: "reservado", Compartment: "main", Expires: w.now.Add(time.Hour), Issued: w.now,
+		Key: make([]byte, 1216), Purpose: "disclosure", Week: w.unit.Week}
+	for _, r := range list {
+		q.Recordings = append(q.Recordings, record.Reference{Batch: r.Batch, Recording: r.Recording.Recording})
+	}
+	return must(record.Sign(w.clerk, record.TypeRequest, w.now, q))
 }
 
 // status is both keyholders' word on the order as its members give it; change alters it before it is signed.

@@ -339,6 +339,33 @@ func (g *gathering) custody(ctx context.Context) error {
 	for i, role := range parties {
 		g.out.Custody[string(role)] = journals[i]
 	}
+	return g.otherUnits(slices.Concat(journals...))
+}
+
+// otherUnits adds the weeks of batches that a journal tells of and the bundle does not show, of another compartment above all.
+func (g *gathering) otherUnits(events []bundle.LogProof) error {
+	for _, p := range events {
+		var e record.Event
+		if err := record.Unmarshal(p.Event, &e); err != nil {
+			return err
+		}
+		if e.Kind != record.EventNoted {
+			continue
+		}
+		var b record.NotedEvent
+		if err := record.Unmarshal(e.Body, &b); err != nil {
+			return err
+		}
+		st, err := seal.ParseStatement(b.Signed)
+		if err != nil {
+			return err
+		}
+		if g.weeks[st.Unit] == nil {
+			g.out.Weeks = append(g.out.Weeks, st.Unit.Week)
+		}
+	}
+	slices.Sort(g.out.Weeks)
+	g.out.Weeks = slices.Compact(g.out.Weeks)
 	return nil
 }
 
