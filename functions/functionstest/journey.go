@@ -593,7 +593,7 @@ func (w *World) look() {
 	for i := range full {
 		full[i] = sha256.Sum256(fmt.Appendf(nil, "fictitious entry %d", i))
 	}
-	w.must(w.Try(func() error { return w.Vault("collector").Add(ctx, full...) }))
+	w.must(w.Try(func() error { return w.VaultOf("court").Add(ctx, full...) }))
 	w.must(w.Try(func() error { _, err := w.Vault("collector").Reserve(ctx, nonce("many"), 64); return err }))
 }
 

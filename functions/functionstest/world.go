@@ -34,6 +34,7 @@ import (
 
 	arca "arca.example/arca"
 	"arca.example/arca/functions"
+	"arca.example/arca/functions/internal/party"
 	"arca.example/arca/shared/edge"
 	"arca.example/arca/shared/keys"
 	"arca.example/arca/shared/ledger"
@@ -96,6 +97,7 @@ type World struct {
 	calls    map[string]map[string]local.Call // party → function
 	muxes    map[string]*http.ServeMux
 	stores   map[string]stores
+	desks    map[string]edge.Env // of a function of each keyholder that makes no keys
 	witness  *witness.Witness
 	closes   []func() error
 	queue    deliveries
@@ -248,13 +250,17 @@ func other(party string) string {
 // start builds every function anew, as after a deployment: no memory of earlier calls is left.
 func (w *World) start() {
 	w.plans, w.calls, w.muxes = map[string]*local.Plan{}, map[string]map[string]local.Call{}, map[string]*http.ServeMux{}
+	w.desks = map[string]edge.Env{}
 	for _, party := range Parties {
 		plan := w.plan(party)
 		w.plans[party], w.calls[party], w.muxes[party] = plan, map[string]local.Call{}, http.NewServeMux()
 		for i := range plan.Functions {
 			f := &plan.Functions[i]
-			built, _, err := functions.Open(f.Name, f.Lookup, w.resources(party))
+			built, env, err := functions.Open(f.Name, f.Lookup, w.resources(party))
 			w.must(err)
+			if f.Name == "orders" {
+				w.desks[party] = env
+			}
 			handler, err := edge.NewHandler(built, w.logger())
 			w.must(err)
 			w.calls[party][f.Name] = handler.Invoke
@@ -301,6 +307,16 @@ func (w *World) HTTP() *http.Client { return &http.Client{Transport: w, Timeout:
 
 // Vault calls the vault as somebody; the empty name signs nothing.
 func (w *World) Vault(who string) *wire.Vault { return &wire.Vault{Client: w.client("vault", who)} }
+
+// VaultOf calls the vault as a keyholder, with the key that its functions hold.
+func (w *World) VaultOf(keyholder string) *wire.Vault {
+	w.T.Helper()
+	k, err := party.Keyholder(w.desks[keyholder])(w.T.Context())
+	w.must(err)
+	v := w.Vault("")
+	v.Signer = k.Signer()
+	return v
+}
 
 // Keyholder calls court or custodian as somebody; the empty name signs nothing.
 func (w *World) Keyholder(party, who string) *wire.Keyholder {

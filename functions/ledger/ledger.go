@@ -15,6 +15,7 @@ import (
 	"arca.example/arca/shared/ledger"
 	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/record"
+	"arca.example/arca/shared/seal"
 	"arca.example/arca/shared/vault"
 	"arca.example/arca/shared/wire"
 )
@@ -60,8 +61,9 @@ func (b book) add(ctx context.Context, in *party.Body[wire.Entries]) (*party.Ans
 	if err != nil {
 		return nil, err
 	}
-	if who.Kind == "mirror" {
-		return nil, problem.New(problem.Denied, "mirrors add nothing to the log")
+	// An event of a journal is shown to be its keyholder's by its entry alone, and a pack's to be the vault's: whoever else could add entries could invent both.
+	if who.Kind != string(seal.Court) && who.Kind != string(seal.Custodian) {
+		return nil, problem.New(problem.Denied, "only court and custodian add entries to the log; packs enter it by their arrival")
 	}
 	var entries []ledger.Entry
 	for _, text := range in.Body.Entries {

@@ -16,7 +16,7 @@ func TestFromEventToResponse(t *testing.T) {
 	functionstest.Committed{
 		Party: "vault", Function: "ledger",
 		Event: func(w *functionstest.World) []byte {
-			return w.Event(func() error { return w.Vault("collector").Add(ctx, entry, ledger.Entry{8}) })
+			return w.Event(func() error { return w.VaultOf("court").Add(ctx, entry, ledger.Entry{8}) })
 		},
 		After: func(w *functionstest.World) {
 			w.Sequence()
@@ -32,10 +32,13 @@ func TestFromEventToResponse(t *testing.T) {
 			{Name: "missing proof", Event: functionstest.MissingProof, Kind: problem.Denied},
 			{Name: "oversized", Event: functionstest.Oversized, Kind: problem.Invalid},
 			{Name: "more entries than a call takes", Kind: problem.Invalid, Event: functionstest.Call(func(w *functionstest.World) error {
-				return w.Vault("collector").Add(ctx, make([]ledger.Entry, 101)...)
+				return w.VaultOf("custodian").Add(ctx, make([]ledger.Entry, 101)...)
 			})},
 			{Name: "a mirror adds", Kind: problem.Denied, Event: functionstest.Call(func(w *functionstest.World) error {
 				return w.Vault("mirror").Add(ctx, entry)
+			})},
+			{Name: "a collector adds, who could invent a keyholder's act or a pack", Kind: problem.Denied, Event: functionstest.Call(func(w *functionstest.World) error {
+				return w.Vault("collector").Add(ctx, entry)
 			})},
 			{Name: "unknown entry", Kind: problem.NotFound, Event: functionstest.Call(func(w *functionstest.World) error {
 				_, err := w.Vault("mirror").Proof(ctx, ledger.Entry{9, 9})

@@ -17,7 +17,7 @@ func TestFromEventToResponse(t *testing.T) {
 		Prepare: func(w *functionstest.World) {
 			w.Drain()
 			// An entry whose call to sequence got lost: the schedule must find it.
-			if err := w.Vault("collector").Add(ctx, entry); err != nil {
+			if err := w.VaultOf("court").Add(ctx, entry); err != nil {
 				t.Fatal(err)
 			}
 			w.Forget()
@@ -34,7 +34,7 @@ func TestFromEventToResponse(t *testing.T) {
 			{Name: "an event of another kind", Event: func(*functionstest.World, *functionstest.Request) []byte { return []byte(`{"arca":"canary"}`) }},
 			{Name: "not an event", Event: func(*functionstest.World, *functionstest.Request) []byte { return []byte(`[1]`) }},
 			{Name: "an HTTP call, which nothing routes here", Kind: problem.NotFound, Event: functionstest.Call(func(w *functionstest.World) error {
-				return w.Vault("collector").Add(ctx, entry)
+				return w.VaultOf("court").Add(ctx, entry)
 			})},
 		},
 	}.Test(t)
