@@ -291,7 +291,7 @@ func (p *page) bundle(r *bundle.Report) {
 		if !d.Start.IsZero() {
 			start = when(d.Start) + " " + span(d.End.Sub(d.Start).Round(time.Second))
 		}
-		rows = append(rows, []string{short(s.Recording.String()), start, d.From, d.To, when(s.Witnessed), s.Content})
+		rows = append(rows, []string{"  " + short(s.Recording.String()), start, d.From, d.To, when(s.Witnessed), s.Content})
 	}
 	p.table([]string{"  RECORDING", "START", "FROM", "TO", "WITNESSED", "CONTENT"}, rows)
 	for _, o := range r.Omissions {

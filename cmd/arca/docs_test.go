@@ -75,6 +75,8 @@ func document(root *cobra.Command) []byte {
 		if c.HasLocalFlags() {
 			b.WriteString("\n")
 			flags(&b, c.LocalNonPersistentFlags())
+		} else {
+			b.WriteString("\n")
 		}
 		if c.Example != "" {
 			fmt.Fprintf(&b, "Examples:\n\n    %s\n", strings.ReplaceAll(c.Example, "\n", "\n    "))
@@ -97,7 +99,7 @@ func flags(b *bytes.Buffer, set *pflag.FlagSet) {
 			name = "-" + f.Shorthand + ", " + name
 		}
 		usage := f.Usage
-		if f.DefValue != "" && f.DefValue != "false" && f.DefValue != "[]" {
+		if f.DefValue != "" && f.DefValue != "false" && f.DefValue != "[]" && f.DefValue != "0" {
 			usage += " (default " + f.DefValue + ")"
 		}
 		fmt.Fprintf(b, "| `%s` | %s |\n", name, usage)
@@ -153,6 +155,9 @@ func TestHelp(t *testing.T) {
 		}
 		if !strings.Contains(out.String(), strings.Split(c.Example, "\n")[0]) {
 			t.Errorf("%v shows no example", args)
+		}
+		if !strings.HasPrefix(out.String(), c.Short+".\n") {
+			t.Errorf("%v does not begin with what it does", args)
 		}
 	}
 }

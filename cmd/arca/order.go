@@ -243,6 +243,9 @@ func (a *app) orderAdmitCommand() *cobra.Command {
 			if statement == "" {
 				return problem.New(problem.Invalid, "the file is empty; give what arca order sign wrote")
 			}
+			if strings.HasPrefix(statement, "{") || strings.HasPrefix(statement, "//") {
+				return problem.New(problem.Invalid, "this is a draft and nobody has signed it; sign it first: arca order sign --from DRAFT -o order.jws")
+			}
 			return a.admit(cmd.Context(), f, statement, "")
 		},
 	})

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"os"
@@ -110,7 +111,7 @@ func (a *app) enrolCommand() *cobra.Command {
 	c.Flags().StringSliceVar(&roles, "role", nil, "role; several are separated by commas")
 	c.Flags().StringVar(&e.Court, "court", "", "court that a judge, clerk or prosecutor belongs to")
 	c.Flags().StringVar(&e.PoliceUnit, "police-unit", "", "unit that an investigator or supervisor belongs to")
-	c.Flags().StringVar(&e.Clearance, "clearance", "", "highest classification that the person may see: restricted, confidential, secret")
+	c.Flags().StringVar(&e.Clearance, "clearance", "", "highest classification that the person may see: unclassified, restricted, confidential, secret or top-secret")
 	c.Flags().BoolVar(&renew, "renew", false, "sign a new enrolment for an identity that has one")
 	_ = c.MarkFlagRequired("role")
 	_ = c.RegisterFlagCompletionFunc("role", cobra.FixedCompletions([]string{"investigator", "supervisor", "judge", "clerk",
@@ -129,7 +130,8 @@ func (a *app) enrol(ctx context.Context, name string, e record.Enrolment, renew 
 	if err := installation.CheckName(name); err != nil {
 		return err
 	}
-	if err := belongs(e); err != nil {
+	e.Name = name
+	if err := cmp.Or(belongs(e), e.CheckRights()); err != nil { // before there is a key, so that a slip leaves none behind
 		return err
 	}
 	machine := e.Of(record.Collector) || e.Of(record.Mirror)
@@ -147,7 +149,7 @@ func (a *app) enrol(ctx context.Context, name string, e record.Enrolment, renew 
 	if err != nil {
 		return err
 	}
-	e.Key, e.Name = signer.Public(), name
+	e.Key = signer.Public()
 	joint, err := f.SignEnrolment(e)
 	if err != nil {
 		return err
@@ -307,12 +309,11 @@ func keyOf(f *installation.Folder, name string) (record.KeyID, error) {
 	if id, err := record.ParseDigest(name); err == nil {
 		return id, nil
 	}
-	if err := installation.CheckName(name); err != nil {
-		return record.KeyID{}, err
-	}
-	signer, err := f.Identity("people", name)
+	signer, err := f.Person(name)
 	if problem.KindOf(err) == problem.NotFound && !slices.Contains(places, name) {
-		signer, err = f.Identity(name)
+		if machine, absent := f.Identity(name); absent == nil {
+			signer, err = machine, nil
+		}
 	}
 	if err != nil {
 		return record.KeyID{}, err

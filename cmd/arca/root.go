@@ -97,6 +97,7 @@ func (a *app) root() *cobra.Command {
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print one JSON document")
 	root.PersistentFlags().BoolVar(&a.verbose, "verbose", false, "with an error, print its cause too")
 	root.SetVersionTemplate("arca {{.Version}}\n")
+	root.SetHelpTemplate("{{if and .HasParent .Runnable .Long}}{{.Short}}.\n\n{{end}}" + root.HelpTemplate()) // a long text goes on from the short one
 	a.hideEnvironment(root)
 	_ = root.RegisterFlagCompletionFunc("as", a.completePeople)
 	root.AddCommand(

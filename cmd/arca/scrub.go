@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -52,7 +53,7 @@ func (s scrubState) word(now time.Time) string {
 	if !s.Passed.IsZero() {
 		passed = "last whole pass " + span(now.Sub(s.Passed)) + " ago"
 	}
-	return fmt.Sprintf("%s of %d, %s, read again %s ago; %s", plural(int(s.Looked), "look"), s.Objects, size(s.Read), span(now.Sub(s.At)), passed)
+	return fmt.Sprintf("%s over %s, %s, %s ago; %s", plural(int(s.Looked), "read"), plural(int(s.Objects), "object"), size(s.Read), span(now.Sub(s.At)), passed)
 }
 
 func (s scrubState) write(p *page, now time.Time) {
@@ -61,7 +62,7 @@ func (s scrubState) write(p *page, now time.Time) {
 		p.line("repaired from the second copy: %s; the log says so", plural(int(s.Repaired), "object"))
 	}
 	for _, d := range s.Finds {
-		p.line("damage to %g %% of all objects is found by the %d draws of a run with %.1f %%, of a day with %.1f %%", 100*d.Fraction, s.Drawn, 100*d.Run, 100*d.Day)
+		p.line("damage to %g %% of all objects would be found by the %d random reads of a run with %.1f %%, by those of a day with %.1f %%", 100*d.Fraction, s.Drawn, 100*d.Run, 100*d.Day)
 	}
 	var rows [][]string
 	for _, d := range s.Damaged {
@@ -85,7 +86,7 @@ func (s scrubState) wrong() string {
 	for _, d := range s.Damaged[:min(3, len(s.Damaged))] {
 		names = append(names, d.Object+" "+d.State)
 	}
-	return fmt.Sprintf("the vault's storage has %d objects that are not what the log says (%s)", int64(len(s.Damaged))+s.Unnamed, strings.Join(names, ", "))
+	return fmt.Sprintf("the vault's storage is not what the log says: %s (%s)", plural(len(s.Damaged)+int(s.Unnamed), "object"), strings.Join(names, ", "))
 }
 
 // scrubbed asks the vault for the state.
@@ -114,12 +115,17 @@ func (a *app) scrubCommand() *cobra.Command {
 			"and bundles that are missing, damaged or unreadable are named; exit code 4 when there are any.\n\n" +
 			"--copy FOLDER names a second copy of vault/objects (or arca.json does, as \"copy\"). What is damaged is then replaced from there, if the copy\n" +
 			"has what the log says, and the log says that it was. Interrupted, it goes on with the next run.",
-		example: "arca scrub\narca scrub --copy /mnt/second/objects",
+		example: "arca scrub\narca scrub --copy second",
 		args:    cobra.NoArgs,
 		run: func(cmd *cobra.Command, _ []string) error {
 			f, err := a.folder()
 			if err != nil {
 				return err
+			}
+			if second != "" { // from where the command runs, not from the installation
+				if second, err = filepath.Abs(second); err != nil {
+					return problem.Wrap(problem.Unavailable, err, "the current folder cannot be found")
+				}
 			}
 			return a.scrub(cmd.Context(), f, second)
 		},
@@ -140,7 +146,7 @@ func (a *app) scrub(ctx context.Context, f *installation.Folder, second string) 
 	out := scrubState{At: got.At, Passed: got.Passed, Objects: got.Objects, Looked: got.Looked, Read: got.Read, Drawn: got.Drawn, Repaired: got.Repaired,
 		Finds: detections(got.Drawn), Damaged: append([]vault.Damage{}, got.Damaged...), Unnamed: got.Unnamed}
 	if text := out.wrong(); text != "" {
-		err = problem.New(problem.Denied, "%s; restore them from a mirror or a backup", text)
+		err = problem.New(problem.Denied, "%s; put it right from a second copy (arca scrub --copy FOLDER), a mirror or a backup", text)
 	}
 	out.Error = failed(err)
 	return a.report(out, err, func(p *page) { out.write(p, a.now()) })

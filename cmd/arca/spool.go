@@ -33,7 +33,7 @@ func (a *app) spoolCommand() *cobra.Command {
 		use: "spool", short: "Show what is not yet proven, and why",
 		long: "Lists the packs that the collector still keeps: a pack leaves the spool only when the collector holds a witnessed proof of it\n" +
 			"and both keyholders' receipts. --refusals also lists what was delivered and not sealed. --receipts brings a folder of receipts\n" +
-			"up to date. --flush sends now: " + flushTells + "\n" +
+			"up to date. --flush sends now. " + flushTells + "\n" +
 			"--fill puts a dummy pack under a number that another collector has abandoned, where mirrors wait; the vault allows it after six hours.",
 		example: "arca spool\narca spool --flush --refusals --receipts receipts",
 		args:    cobra.NoArgs,

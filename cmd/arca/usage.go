@@ -31,6 +31,8 @@ func unclear(cmd *cobra.Command, err error) error {
 		text = "this needs --" + strings.ReplaceAll(strings.ReplaceAll(names, `"`, ""), ", ", " and --")
 	case strings.Contains(text, "none of the others can be"):
 		text = group() + " do not go together; give one of them"
+	case strings.HasPrefix(text, "at least one of the flags in the group"):
+		text = "this needs " + strings.ReplaceAll(group(), " and ", " or ")
 	case strings.Contains(text, "they must all be set"):
 		text = group() + " go together; give both"
 	case strings.Contains(text, " arg(s), "):

@@ -81,7 +81,7 @@ func (a *app) options(v verifyFlags) (o verify.Options, err error) {
 		o.Fingerprint = f.Config.Trust
 		return o, err
 	}
-	if o.Fingerprint, err = record.ParseDigest(v.fingerprint); err != nil || v.trust == "" {
+	if o.Fingerprint, err = verify.ParseFingerprint(v.fingerprint); err != nil || v.trust == "" {
 		return o, err
 	}
 	o.Trust, err = verify.ReadTrust(v.trust, o.Fingerprint)

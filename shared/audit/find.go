@@ -165,7 +165,7 @@ func FindIn(origin, path string) ([]Seen, error) {
 		return nil
 	})
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, problem.Wrap(problem.NotFound, err, "there is no such file or folder to read checkpoints from")
+		return nil, problem.Wrap(problem.NotFound, err, "there is no such file or folder to read checkpoints from: %s", path)
 	}
 	if err != nil {
 		return nil, problem.Wrap(problem.Unavailable, err, "what may hold checkpoints cannot be read")

@@ -385,7 +385,7 @@ func (r *Reader) listed(id string) (entry, error) {
 	}
 	switch len(found) {
 	case 0:
-		return entry{}, problem.New(problem.NotFound, "no recording with this id was listed under a request of yours that has not ended; list its week first: arca ls")
+		return entry{}, problem.New(problem.NotFound, "no recording with this id was listed under a request of yours that has not ended; list its week first: arca ls --order CHAIN")
 	case 1:
 		return found[0], nil
 	}

@@ -60,6 +60,14 @@ func (e *Enrolment) Validate() error {
 	if !e.Issued.Before(e.Expires) {
 		return problem.New(problem.Invalid, "an enrolment ends after it begins")
 	}
+	if (e.Of(Collector) || e.Of(Mirror)) && e.Key.Ed25519() == nil {
+		return problem.New(problem.Invalid, "a machine's key is Ed25519")
+	}
+	return e.CheckRights()
+}
+
+// CheckRights checks what an enrolment says of a person or machine, as Validate does, where there is no key yet.
+func (e *Enrolment) CheckRights() error {
 	for _, s := range []string{e.Name, e.Clearance, e.Court, e.PoliceUnit} {
 		if err := CheckName(s); err != nil {
 			return err
@@ -82,9 +90,6 @@ func (e *Enrolment) separate() error {
 	}
 	if e.FromCourtRoot() && (e.Of(Investigator) || e.Of(Supervisor)) {
 		return problem.New(problem.Invalid, "judges and clerks hold no police role")
-	}
-	if (e.Of(Collector) || e.Of(Mirror)) && e.Key.Ed25519() == nil {
-		return problem.New(problem.Invalid, "a machine's key is Ed25519")
 	}
 	return nil
 }

@@ -45,8 +45,12 @@ func Command(args []string, out, errs io.Writer) int {
 	if err := flags.Parse(args); err != nil {
 		return usageCode
 	}
-	if flags.NArg() == 0 || *trust != "" && *fingerprint == "" {
+	if flags.NArg() == 0 {
 		flags.Usage()
+		return usageCode
+	}
+	if *trust != "" && *fingerprint == "" {
+		fmt.Fprintln(errs, "arca-verify: a trust file proves nothing by itself; give its fingerprint too, with --fingerprint, as court and custodian read it out")
 		return usageCode
 	}
 	list, err := run(*trust, *fingerprint, *identity, flags.Args())
@@ -62,7 +66,7 @@ func run(trust, fingerprint, identity string, paths []string) ([]Result, error) 
 	var o Options
 	var err error
 	if fingerprint != "" {
-		if o.Fingerprint, err = record.ParseDigest(fingerprint); err != nil {
+		if o.Fingerprint, err = ParseFingerprint(fingerprint); err != nil {
 			return nil, err
 		}
 	}

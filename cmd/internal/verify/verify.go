@@ -12,6 +12,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"filippo.io/age"
@@ -154,6 +155,9 @@ func needsTrust(o Options) error {
 
 func (r *Result) log(o Options, path string) error {
 	r.Kind = KindLog
+	if _, err := os.Stat(filepath.Join(path, "bundle.jws")); err == nil {
+		return problem.Wrap(problem.Invalid, bundle.NotKnown(), "this is an unpacked bundle; verify the ZIP file itself, as it was handed over")
+	}
 	if err := needsTrust(o); err != nil {
 		return err
 	}
@@ -203,6 +207,15 @@ func (r *Result) disclosure(o Options, raw []byte) error {
 			got.Bundle, got.By, got.Witnessed.Format(time.RFC3339))
 	}
 	return err
+}
+
+// ParseFingerprint reads the fingerprint of a trust file, which is given whole: the beginning of one pins nothing.
+func ParseFingerprint(text string) (record.Digest, error) {
+	d, err := record.ParseDigest(text)
+	if err != nil {
+		return d, problem.Wrap(problem.Invalid, err, "a fingerprint has 64 hexadecimal digits in lower case; give it whole, as court and custodian read it out")
+	}
+	return d, nil
 }
 
 // ReadTrust reads a trust file and verifies it against its pinned fingerprint.

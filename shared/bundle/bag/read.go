@@ -143,7 +143,7 @@ func (b *Bag) layout(size int64, directory []byte) error {
 		again = append(again, f.central()...)
 	}
 	if !bytes.Equal(again, directory) || at+uint64(len(directory))+uint64(len(end(uint64(len(b.files)), uint64(len(directory)), at))) != uint64(size) {
-		return altered("its directory is not in its one form")
+		return altered("it is not packed as bundles are; if somebody unpacked it and packed it again, verify the file as it was handed over")
 	}
 	return nil
 }
@@ -241,7 +241,7 @@ func (b *Bag) hash(f file, also io.Writer) (Sum, error) {
 		return Sum{}, problem.Wrap(problem.Unavailable, err, "the bundle cannot be read")
 	}
 	if c.crc.Sum32() != f.crc {
-		return Sum{}, altered("a file is not what its checksum says")
+		return Sum{}, altered("%q is not what its checksum says", f.path)
 	}
 	return c.sum(), nil
 }

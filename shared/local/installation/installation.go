@@ -23,6 +23,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"time"
 
 	"arca.example/arca/shared/problem"
@@ -185,7 +186,26 @@ func (f *Folder) Person(name string) (*record.Signer, error) {
 	if err := CheckName(name); err != nil {
 		return nil, err
 	}
-	return f.Identity("people", name)
+	signer, err := f.Identity("people", name)
+	if problem.KindOf(err) == problem.NotFound {
+		return nil, f.unknown(name)
+	}
+	return signer, err
+}
+
+// unknown says who is here, for a name that nobody here has.
+func (f *Folder) unknown(name string) error {
+	const shown = 12
+	names, err := f.People()
+	if err != nil || len(names) == 0 {
+		return problem.New(problem.NotFound, "nobody here is called %s; make an identity with: arca enrol NAME --role ROLE", name)
+	}
+	list, more := names[:min(len(names), shown)], ""
+	if len(names) > shown {
+		more = " and others"
+	}
+	return problem.New(problem.NotFound, "nobody here is called %s; here are %s%s; another identity is made with: arca enrol NAME --role ROLE",
+		name, strings.Join(list, ", "), more)
 }
 
 // People lists the names in people/.

@@ -2,6 +2,7 @@ package installation
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -22,6 +23,9 @@ func (f *Folder) openCopy(path string) (*folder.Dir, error) {
 	}
 	if !filepath.IsAbs(path) {
 		path = f.Dir(path)
+	}
+	if info, err := os.Stat(path); err != nil || !info.IsDir() { // opening would make an empty one, as where a disk is not mounted
+		return nil, problem.Wrap(problem.NotFound, err, "there is no folder %s with a second copy; mount it or name another (--copy, or \"copy\" in arca.json)", path)
 	}
 	return folder.Open(path, folder.Options{})
 }
@@ -44,7 +48,7 @@ func (f *Folder) Scrub(ctx context.Context, second string, o vault.ScrubOptions)
 	}
 	from, err := f.openCopy(second)
 	if err != nil {
-		return vault.ScrubState{}, problem.Wrap(problem.Invalid, err, "the folder with the second copy cannot be opened")
+		return vault.ScrubState{}, err
 	}
 	if from != nil {
 		defer from.Close()
