@@ -153,3 +153,29 @@ func TestPartsOfAnotherSize(t *testing.T) {
 		t.Errorf("a part of 4 bytes that the index gives 9: %v", err)
 	}
 }
+
+// TestOneDisclosureForAnother: the same file was handed to two parties. A receipt of the court's entry on one and the custodian's on the other says neither.
+func TestOneDisclosureForAnother(t *testing.T) {
+	w, ids := small(t)
+	hash := record.HashBytes(w.make(w.source(ids[0])))
+	acts := map[string][]bundle.LogProof{}
+	for _, to := range []string{"defence", "a newspaper"} {
+		act := record.Act{Audience: w.vault.Fingerprint, Bundle: hash, Chain: w.chain, Issued: w.now, Kind: record.EventDisclosed, Nonce: record.ID{byte(len(to))}, Reason: "ordered",
+			Recordings: []record.Reference{{Batch: w.sealed[0].Batch, Recording: ids[0]}}, Request: record.HashStatement(w.request(w.sealed...)), Result: record.Completed, To: to}
+		for _, party := range bundle.Parties {
+			w.event(party, record.EventDisclosed, record.StatementEvent{By: w.clerk.Public().ID(), Request: act.Request, Statement: must(record.Sign(w.clerk, record.TypeAct, w.now, act))})
+			acts[to] = append(acts[to], w.custody[party][len(w.custody[party])-1])
+		}
+	}
+	verify := func(events ...bundle.LogProof) (bundle.Disclosed, error) {
+		return bundle.VerifyDisclosure(&w.vault.Trust, w.vault.Fingerprint, must(record.Marshal(bundle.Disclosure{Audience: w.vault.Fingerprint, Bundle: hash,
+			Enrolment: w.people[0], Events: events, Version: bundle.Version})))
+	}
+	got, err := verify(acts["defence"]...)
+	if check(t, err); got.To != "defence" {
+		t.Errorf("%+v", got)
+	}
+	if got, err := verify(acts["a newspaper"][0], acts["defence"][1]); err == nil {
+		t.Errorf("a receipt of two disclosures says one: %+v", got)
+	}
+}

@@ -150,6 +150,21 @@ func TestEveryTamperingIsNamed(t *testing.T) {
 	}
 }
 
+// TestAnActOnAnotherRecording: a reader and a keyholder report that the second recording was opened, under a request for which the first alone was released.
+func TestAnActOnAnotherRecording(t *testing.T) {
+	w := newWorld(t).story()
+	w.refs = w.refs[1:]
+	w.both(record.EventOpened, record.StatementEvent{By: w.people["ana"].Public().ID(), Reason: record.Begun, Request: w.request,
+		Statement: w.act(record.EventOpened, record.Begun, record.Digest{})})
+	w.in.Recording, w.in.Journals = w.refs[0].Recording, w.journals()
+	got, err := read(w.in, strict{w.in.Verifier})
+	must(t, err)
+	number := int64(len(w.events["court"]))
+	if !slices.ContainsFunc(got.Findings, func(f Finding) bool { return f.Code == Unreleased && f.Number == number }) {
+		t.Errorf("%+v", got.Findings)
+	}
+}
+
 // The twins: each leaves one check out, and the attacks above must notice it.
 type (
 	twinChain      struct{ strict }

@@ -156,9 +156,10 @@ func (strict) agree(court, custodian *journal) (found []Finding) {
 	for _, j := range []*journal{court, custodian} {
 		for _, opened := range j.opened {
 			for _, k := range []*journal{court, custodian} {
-				if !k.released[opened.request] {
-					found = append(found, Finding{Code: Unreleased, Grave: true, Number: opened.number, Party: j.at.party,
-						Text: fmt.Sprintf("event %d says that it was opened, and the %s's journal shows no release for it", opened.number, k.at.party)})
+				f := Finding{Code: Unreleased, Grave: true, Number: opened.number, Party: j.at.party,
+					Text: fmt.Sprintf("event %d says that it was opened, and the %s's journal shows no release for it", opened.number, k.at.party)}
+				if !k.released[opened.of] && !slices.Contains(found, f) {
+					found = append(found, f)
 				}
 			}
 		}

@@ -55,8 +55,14 @@ type held struct {
 
 // opened is an act that needs releases by both.
 type opened struct {
-	number  int64
-	request record.Digest
+	number int64
+	of     release
+}
+
+// release is what a keyholder must have handed over before something can be done with a recording.
+type release struct {
+	request   record.Digest
+	recording record.Reference
 }
 
 // journal is one keyholder's, as read.
@@ -66,7 +72,7 @@ type journal struct {
 	checked  Checked
 	held     map[string]held
 	opened   []opened
-	released map[record.Digest]bool // content halves, by request
+	released map[release]bool
 }
 
 // reading is a Read under way.
@@ -110,7 +116,7 @@ func (r *reading) find(list ...Finding) { r.out.Findings = append(r.out.Findings
 // journal reads and verifies one keyholder's journal.
 func (r *reading) journal(party string) error {
 	j := &journal{at: &place{party: party, chain: r.in.Chain, next: 1, known: true, seen: map[int64]record.Digest{}},
-		checked: Checked{Party: party}, held: map[string]held{}, released: map[record.Digest]bool{}}
+		checked: Checked{Party: party}, held: map[string]held{}, released: map[release]bool{}}
 	r.journals[party] = j
 	i := slices.IndexFunc(r.in.Journals, func(given Journal) bool { return given.Party == party })
 	if i < 0 || len(r.in.Journals[i].Lines) == 0 {
@@ -240,7 +246,9 @@ func (r *reading) noteRelease(j *journal, e event, hold func(string, string, boo
 		return unreadable
 	}
 	hold(fmt.Sprintf("released %s %s %d", b.Request, b.Class, b.From), "the release of "+b.Class+" for request "+b.Request.Short(), true)
-	j.released[b.Request] = true
+	for _, ref := range b.Recordings {
+		j.released[release{b.Request, ref}] = true
+	}
 	if b.Checkpoint == "" {
 		return nil
 	}
@@ -279,7 +287,9 @@ func (r *reading) noteStatement(j *journal, e event, b record.StatementEvent, ho
 		if record.Unmarshal(st.Payload, &a) != nil || a.Kind != e.Kind || a.Request != b.Request {
 			return &Finding{Code: Altered, Grave: true, Text: "its statement says another act"}
 		}
-		j.opened = append(j.opened, opened{e.Number, a.Request})
+		for _, ref := range a.Recordings {
+			j.opened = append(j.opened, opened{e.Number, release{a.Request, ref}})
+		}
 	}
 	return r.judge.signed(r.people, b.Statement, st.Type)
 }

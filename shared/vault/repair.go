@@ -1,9 +1,12 @@
 package vault
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
+	"io"
 	"strconv"
 
 	"arca.example/arca/shared/ledger"
@@ -44,6 +47,12 @@ func (s *scrubbing) repair(ctx context.Context, key string, found verdict) (bool
 	if err != nil {
 		return false, nil // the copy does not have it either
 	}
+	// The right bytes are held here before anything is deleted: what could not be read may be whole after all, and a copy that
+	// was right when it was judged may be wrong, or gone, when it is read again.
+	right, err := readWhole(ctx, s.o.Copy, key, size, want)
+	if err != nil {
+		return false, nil
+	}
 	if err := s.v.announceRepair(ctx, s.log, key, found.found, want); err != nil {
 		return false, err
 	}
@@ -52,19 +61,27 @@ func (s *scrubbing) repair(ctx context.Context, key string, found verdict) (bool
 			return false, err
 		}
 	}
-	body, err := s.o.Copy.Get(ctx, key, 0, -1)
-	if err != nil {
-		return false, nil
-	}
-	defer body.Close()
-	err = s.v.cfg.Blobs.Put(ctx, key, size, want, body)
-	if err != nil && problem.KindOf(err) == problem.Invalid {
-		return false, nil // the copy has changed meanwhile
-	}
+	err = s.v.cfg.Blobs.Put(ctx, key, size, want, bytes.NewReader(right))
 	if err != nil {
 		return false, err
 	}
 	return true, s.v.repaired(ctx, key)
+}
+
+// readWhole reads an object of a known size and digest; what is otherwise is errOtherBytes.
+func readWhole(ctx context.Context, from store.Blobs, key string, size int64, want record.Digest) ([]byte, error) {
+	body, err := from.Get(ctx, key, 0, -1)
+	if err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(io.LimitReader(body, size+1))
+	if err = errors.Join(err, body.Close()); err != nil {
+		return nil, err
+	}
+	if int64(len(data)) != size || record.HashBytes(data) != want {
+		return nil, errOtherBytes
+	}
+	return data, nil
 }
 
 // repaired says that what was being replaced is.

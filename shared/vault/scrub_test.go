@@ -252,6 +252,57 @@ func TestAWrongCopyRepairsNothing(t *testing.T) {
 	}
 }
 
+// deaf does not give one object, which lies there whole.
+type deaf struct {
+	store.Blobs
+	key string
+}
+
+func (d deaf) Get(ctx context.Context, key string, offset, length int64) (io.ReadCloser, error) {
+	if key == d.key {
+		return silent{}.Get(ctx, key, offset, length)
+	}
+	return d.Blobs.Get(ctx, key, offset, length)
+}
+
+// fickle gives one object right once, and from then on other bytes of the same length.
+type fickle struct {
+	store.Blobs
+	key   string
+	asked *int
+}
+
+func (f fickle) Get(ctx context.Context, key string, offset, length int64) (io.ReadCloser, error) {
+	body, err := f.Blobs.Get(ctx, key, offset, length)
+	if err != nil || key != f.key {
+		return body, err
+	}
+	if *f.asked++; *f.asked == 1 {
+		return body, nil
+	}
+	content, err := io.ReadAll(body)
+	content[0] ^= 1
+	return io.NopCloser(bytes.NewReader(content)), err
+}
+
+// The vault's own object is whole and cannot be read for an hour; the second copy is right when it is judged and wrong when it is read. The
+// one good object must not go for that.
+func TestAFickleCopyDestroysNothing(t *testing.T) {
+	w := newScrubWorld(t)
+	key, asked := seal.PackKey(2), 0
+	right := bytes.Clone(w.mem.blobs[key])
+	w.vault.cfg.Blobs = deaf{w.vault.cfg.Blobs, key}
+	o := ScrubOptions{Copy: fickle{memoryBlobs{w.second}, key, &asked}}
+	for range 2 {
+		if s := w.run(o); s.Repaired > 0 {
+			t.Errorf("%+v", s)
+		}
+	}
+	if asked < 2 || !bytes.Equal(w.mem.blobs[key], right) {
+		t.Errorf("after %d readings of the copy the vault's own good object is gone", asked)
+	}
+}
+
 // A row that was altered together with its object is found: the log does not know it.
 func TestScrubTrustsTheLogAndNotTheRow(t *testing.T) {
 	w := newScrubWorld(t)
