@@ -38,9 +38,9 @@ func Command(args []string, out, errs io.Writer) int {
 	identity := flags.String("identity", "", "file of a recipient's age key, to open what an encrypted bundle holds")
 	asJSON := flags.Bool("json", false, "print one JSON document")
 	flags.Usage = func() {
-		fmt.Fprintln(errs, "arca-verify --fingerprint HEX [--trust trust.json] [--identity key.txt] [--json] BUNDLE|RECEIPT|LOGFOLDER…")
+		fmt.Fprintln(errs, "arca-verify --fingerprint HEX [--trust trust.json] [--identity key.txt] [--json] BUNDLE|RECEIPT|LOGFOLDER|EVIDENCE…")
 		flags.PrintDefaults()
-		fmt.Fprintln(errs, "exit codes: 0 proven, 2 usage, 3 no bundle, receipt or log, 5 no such file, 8 cannot be read, 10 altered, 11 incomplete, 12 not yet witnessed, 13 trust roots unknown")
+		fmt.Fprintln(errs, "exit codes: 0 proven, 2 usage, 3 nothing that it knows, 5 no such file, 8 cannot be read, 10 altered, 11 incomplete, 12 not yet witnessed, 13 trust roots unknown")
 	}
 	if err := flags.Parse(args); err != nil {
 		return usageCode

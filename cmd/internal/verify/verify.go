@@ -36,6 +36,8 @@ const (
 	KindReceipt = "receipt"
 	// KindDisclosure is the receipt of a bundle's disclosure.
 	KindDisclosure = "disclosure"
+	// KindEvidence is evidence that a log or its witnesses contradicted themselves.
+	KindEvidence = "evidence"
 )
 
 // Result is what one file or folder proves, or why it proves nothing.
@@ -49,6 +51,7 @@ type Result struct {
 	Log     *bundle.LogReport `json:"log,omitempty"`
 
 	Disclosure *bundle.Disclosed `json:"disclosure,omitempty"`
+	Evidence   *Evidence         `json:"evidence,omitempty"`
 
 	err error
 }
@@ -135,6 +138,8 @@ func (r *Result) verify(o Options, path string) error {
 		return err
 	case head[0] == '{':
 		return r.receipt(o, f, info.Size())
+	case bytes.Equal(head, []byte("arca")):
+		return r.evidence(o, f, info.Size())
 	}
 	return bundle.NotKnown()
 }
