@@ -77,12 +77,28 @@ func (k *Keyholder) FileAct(ctx context.Context, raw string) error {
 		return err
 	}
 	if err := k.couldAct(ctx, st, &a); err != nil {
-		if refusal(err) {
-			return k.refuse(ctx, a.Chain, st, err)
+		return k.refuseAct(ctx, st, &a, err)
+	}
+	return k.act(ctx, a.Chain, func(c *change) error { return c.fileAct(st, author, &a) })
+}
+
+// refuseAct journals a refused act in the case of its author's request, whatever order the act names: in others the author has nothing to
+// write. Of those out of service refusals are answered and not journalled, or nothing would end their writing.
+func (k *Keyholder) refuseAct(ctx context.Context, st record.Statement, a *record.Act, why error) error {
+	if !refusal(why) {
+		return why
+	}
+	if _, err := k.Person(ctx, st.Author); err != nil {
+		if problem.KindOf(err) == problem.Denied {
+			return why
 		}
 		return err
 	}
-	return k.act(ctx, a.Chain, func(c *change) error { return c.fileAct(st, author, &a) })
+	asked, err := k.Request(ctx, a.Request)
+	if err != nil {
+		return err
+	}
+	return k.refuse(ctx, asked.Request.Chain, st, why)
 }
 
 // couldAct holds an act against what this keyholder knows: the request, its author, its time, and what was released for it.

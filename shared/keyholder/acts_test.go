@@ -160,3 +160,30 @@ func TestListingActsNeedTheirPage(t *testing.T) {
 	must(t, err)
 	must(t, k.FileAct(t.Context(), found(later.reference(0))))
 }
+
+// TestRefusedActsStayInTheirCase: a reader's act that names another order writes nothing in that order's journal, which may be another unit's; and who is out
+// of service cannot fill a journal with refusals.
+func TestRefusedActsStayInTheirCase(t *testing.T) {
+	w, b, request := acted(t)
+	other := w.order()
+	other.PoliceUnit, other.Case = "Unit B", "DP-0000/18"
+	elsewhere := w.admit(other)
+	k := w.keyholder[seal.Court]
+	file := func() {
+		t.Helper()
+		raw := w.sign("investigator", record.TypeAct, w.opened(b, request, func(a *record.Act) { a.Chain = elsewhere }))
+		if err := k.FileAct(t.Context(), raw); problem.KindOf(err) != problem.Denied {
+			t.Error(err)
+		}
+	}
+	file()
+	if here, there := w.kinds(seal.Court, b.unit.Order)[record.EventRefused], w.kinds(seal.Court, elsewhere)[record.EventRefused]; here != 1 || there != 0 {
+		t.Errorf("%d refusals in the reader's case, %d in the other", here, there)
+	}
+	s := record.PersonSuspension{Audience: w.hash, Issued: w.now(), Nonce: newID(), Person: w.people["investigator"].Public().ID(), Reason: "left"}
+	must(t, k.SuspendPerson(t.Context(), w.sign("judge", record.TypeSuspension, s)))
+	file()
+	if n := w.kinds(seal.Court, b.unit.Order)[record.EventRefused]; n != 1 {
+		t.Errorf("%d refusals after a suspension", n)
+	}
+}
