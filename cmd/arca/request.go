@@ -167,17 +167,15 @@ func (a *app) sendRequest(ctx context.Context, f *installation.Folder, me actor,
 		p.pairs("request", out.Request, "class", out.Class, "week", out.Week, "ends", when(out.Expires), "waiting", out.Waiting)
 		if out.Waiting == "" {
 			p.line("Both keyholders have it, and the witnessed log shows it.")
-			if out.Class == string(seal.ContentClass) && !a.decidesAlone(f, me) {
+			switch e, err := f.Enrolment("people", me.name); { // the keyholders' policies decide; this is advice
+			case err != nil || out.Class != string(seal.ContentClass):
+			case !e.FromCourtRoot():
 				p.line("Now a supervisor of your unit decides: arca approve %s --reason WHY", short(out.Request))
+			case len(out.Recordings) > 0:
+				p.line("It needs no approval: arca open %[1]s, or arca bundle make --recording %[1]s", short(out.Recordings[0]))
 			}
 		}
 	})
-}
-
-// decidesAlone reports whether a person's own role opens content without an approval. The keyholders' policies decide; this is advice.
-func (a *app) decidesAlone(f *installation.Folder, me actor) bool {
-	e, err := f.Enrolment("people", me.name)
-	return err != nil || e.FromCourtRoot()
 }
 
 func (a *app) decideCommand(word, short, example string, approve bool) *cobra.Command {

@@ -289,7 +289,9 @@ func (a *app) said(s sealFlags) (said collector.Said, err error) {
 	if s.start == "now" {
 		said.Start = record.Second(a.now())
 	} else if s.start != "" {
-		said.Start, err = parseTime(s.start, a.now())
+		if said.Start, err = parseTime(s.start, a.now()); err != nil {
+			err = problem.Wrap(problem.KindOf(err), err, "--start is now, or %s", problem.MessageOf(err))
+		}
 	}
 	return said, err
 }

@@ -35,7 +35,7 @@ func (m *Mirror) openFile(number uint64) error {
 	m.closeFile()
 	f, err := os.Open(m.packPath(number))
 	if os.IsNotExist(err) {
-		return problem.New(problem.NotFound, "pack %d is not mirrored yet; run arca mirror", number)
+		return problem.New(problem.NotFound, "pack %d is not in this mirror; run arca mirror, and arca mirror --repair if that does not bring it", number)
 	}
 	if err != nil {
 		return failed(err, "read a mirrored pack")
@@ -92,7 +92,7 @@ func (m *Mirror) witnessed(number uint64) ([32]byte, error) {
 func (m *Mirror) readArea(number uint64) ([]byte, error) {
 	f, err := os.Open(m.packPath(number))
 	if os.IsNotExist(err) {
-		return nil, problem.New(problem.NotFound, "pack %d is not mirrored yet; run arca mirror", number)
+		return nil, problem.New(problem.NotFound, "pack %d is not in this mirror; run arca mirror, and arca mirror --repair if that does not bring it", number)
 	}
 	if err != nil {
 		return nil, failed(err, "read a mirrored pack")

@@ -86,7 +86,10 @@ func (r *Reader) both(ctx context.Context, call func(ctx context.Context, role s
 	}
 	court, custodian := strings.TrimPrefix(texts[0], "the court "), strings.TrimPrefix(texts[1], "the custodian ")
 	if court == custodian {
-		return problem.Wrap(problem.KindOf(causes[0]), errors.Join(causes...), "court and custodian alike: %s", strings.TrimPrefix(court, "refuses: "))
+		for _, verb := range []string{"refuses: ", "does not know this: ", "could not answer: "} { // of one of them
+			court = strings.TrimPrefix(court, verb)
+		}
+		return problem.Wrap(problem.KindOf(causes[0]), errors.Join(causes...), "court and custodian alike: %s", court)
 	}
 	return problem.Wrap(problem.KindOf(causes[0]), errors.Join(causes...), "%s; %s", texts[0], strings.TrimSuffix(texts[1], "."))
 }
