@@ -111,8 +111,12 @@ func (d *Dir) Close() error {
 	}
 }
 
-// chunk gives a buffer for copying, which release takes back.
-func (d *Dir) chunk() []byte {
+// chunk gives a buffer for copying an object of the size, which release takes back. Small objects, such as the log's tiles, get one of
+// their own size: a huge page for each would be cleared for nothing.
+func (d *Dir) chunk(size int64) []byte {
+	if size < direct.Least {
+		return make([]byte, max(size, 1))
+	}
 	select {
 	case b := <-d.spare:
 		return b
@@ -122,6 +126,9 @@ func (d *Dir) chunk() []byte {
 }
 
 func (d *Dir) release(chunk []byte) {
+	if len(chunk) != copyChunk {
+		return
+	}
 	select {
 	case d.spare <- chunk:
 	default:
@@ -178,7 +185,7 @@ func (d *Dir) write(ctx context.Context, size int64, sum [32]byte, body io.Reade
 		}
 	}()
 	h := sha256.New()
-	if err := d.copy(ctx, direct.NewWriter(f, size), h, store.Exactly(body, size)); err != nil {
+	if err := d.copy(ctx, direct.NewWriter(f, size), d.chunk(size), h, store.Exactly(body, size)); err != nil {
 		return "", err
 	}
 	if [32]byte(h.Sum(nil)) != sum {
@@ -190,8 +197,7 @@ func (d *Dir) write(ctx context.Context, size int64, sum [32]byte, body io.Reade
 	return f.Name(), nil
 }
 
-func (d *Dir) copy(ctx context.Context, f io.Writer, h hash.Hash, body io.Reader) error {
-	chunk := d.chunk()
+func (d *Dir) copy(ctx context.Context, f io.Writer, chunk []byte, h hash.Hash, body io.Reader) error {
 	defer d.release(chunk)
 	for {
 		n, err := fill(chunk, body)
