@@ -179,7 +179,7 @@ func (a *app) signDraft(ctx context.Context, raw []byte, out string) error {
 	if err != nil {
 		return err
 	}
-	a.remindOfCourt(f, me, o.Court)
+	a.remindOfCourt(f, me, o)
 	answer := struct {
 		Chain     string `json:"chain"`
 		File      string `json:"file,omitempty"`
@@ -201,9 +201,9 @@ func (a *app) signDraft(ctx context.Context, raw []byte, out string) error {
 
 // remindOfCourt tells somebody who signs an order that they are not enrolled as a judge of its court. Who may sign, the keyholders
 // decide; that they will refuse is better known now.
-func (a *app) remindOfCourt(f *installation.Folder, me actor, court string) {
+func (a *app) remindOfCourt(f *installation.Folder, me actor, o record.Order) {
 	e, err := f.Enrolment("people", me.name)
-	if err != nil || a.json || e.Of(record.Judge) && e.Court == court {
+	if err != nil || a.json || law.MaySign(&o, &e) == nil {
 		return
 	}
 	fmt.Fprintf(a.err, "arca: the keyholders will refuse this: %s is not enrolled as a judge of the court that it names\n", me.name)

@@ -96,7 +96,7 @@ func (a *app) enrolCommand() *cobra.Command {
 			"and the custodian's registrar; a judge's or clerk's carries the court root's alone, so that only the court makes judges.\n" +
 			"With --role collector or mirror the key is made in NAME/ and admitted at the vault too.\n\n" +
 			"If a keyholder was not there, the same line again goes on. Roles: investigator, supervisor, judge, clerk, prosecutor,\n" +
-			"custodian, registrar, auditor, collector, mirror.",
+			"custodian, registrar, auditor, collector, mirror, minister.",
 		example: "arca enrol judge --role judge --court 'Court One' --clearance secret\n" +
 			"arca enrol ines --role investigator --police-unit 'Unit A' --clearance secret\n" +
 			"arca enrol site-b --role mirror",
@@ -115,7 +115,7 @@ func (a *app) enrolCommand() *cobra.Command {
 	c.Flags().BoolVar(&renew, "renew", false, "sign a new enrolment for an identity that has one")
 	_ = c.MarkFlagRequired("role")
 	_ = c.RegisterFlagCompletionFunc("role", cobra.FixedCompletions([]string{"investigator", "supervisor", "judge", "clerk",
-		"prosecutor", "custodian", "registrar", "auditor", "collector", "mirror"}, cobra.ShellCompDirectiveNoFileComp))
+		"prosecutor", "custodian", "registrar", "auditor", "collector", "mirror", "minister"}, cobra.ShellCompDirectiveNoFileComp))
 	return c
 }
 

@@ -284,16 +284,16 @@ func (v *opened) openMember(raw string) (m law.Member, err error) {
 	if err != nil {
 		return m, err
 	}
-	judge, ok := v.people[peek.Author]
-	if !ok || !judge.Of(record.Judge) {
+	author, ok := v.people[peek.Author]
+	if !ok {
 		return m, incomplete("the enrolment of a judge who signed a member of the order is missing")
 	}
-	st, err := record.Open(raw, record.TypeOrder, judge.Key, &m.Order)
+	st, err := record.Open(raw, record.TypeOrder, author.Key, &m.Order)
 	if err != nil {
 		return m, err
 	}
-	if m.Hash = st.Hash; judge.Court != m.Order.Court {
-		return m, denied("a member of the order was signed by a judge of another court")
+	if m.Hash = st.Hash; law.MaySign(&m.Order, &author) != nil {
+		return m, denied("a member of the order was signed by somebody who may not: no judge, or one of another court")
 	}
 	return m, m.Order.Validate()
 }

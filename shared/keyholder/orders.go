@@ -91,8 +91,8 @@ func (k *Keyholder) openMember(ctx context.Context, trust Pinned, raw string, in
 	if err := trust.addressed(o.Audience); err != nil {
 		return law.Member{}, err
 	}
-	if !judge.Of(record.Judge) || judge.Court != o.Court {
-		return law.Member{}, problem.New(problem.Denied, "the order was not signed by a judge of the court that it names; let a judge who is enrolled for that court sign it")
+	if err := law.MaySign(&o, &judge); err != nil {
+		return law.Member{}, err
 	}
 	if _, known := policy.Level(o.Classification); inService && o.Classification != "" && !known {
 		return law.Member{}, problem.New(problem.Invalid, "the order's classification is no level, so no clearance would reach it; levels are %s", strings.Join(policy.Levels(), ", "))
@@ -167,12 +167,13 @@ func (c *change) admit(trust Pinned, hash record.Digest, next law.Member, raw st
 	return c.putChain(hash, row, next.Order.Kind)
 }
 
-// How large a chain's row may become by members of each kind, so that there is always room to suspend, and to revoke what was
-// suspended and resumed all too often: nothing else may take the place of what applies at once.
+// How large a chain's row may become by members of each kind, so that there is always room to hold and to suspend, and to revoke what
+// was suspended and resumed all too often: nothing else may take the place of what applies at once.
 const (
 	roomForOrders = 256 << 10
+	roomForFacts  = 304 << 10
 	roomForStops  = 336 << 10
-	maxStop       = 48 << 10 // bytes of one revocation, suspension or resumption
+	maxStop       = 48 << 10 // bytes of one member that names the chain
 )
 
 func (c *change) putChain(hash record.Digest, row chainRow, kind record.OrderKind) error {
@@ -180,11 +181,14 @@ func (c *change) putChain(hash record.Digest, row chainRow, kind record.OrderKin
 	for _, m := range row.Members {
 		size += len(m) + len(`"",`)
 	}
+	fact := slices.Contains([]record.OrderKind{record.Milestone, record.Notice, record.Compartment, record.Destruction}, kind)
 	switch {
 	case kind.NamesChain() && len(row.Members[len(row.Members)-1]) > maxStop:
-		return problem.New(problem.Invalid, "a revocation, suspension or resumption has at most %d bytes; give its reason in fewer words", maxStop)
+		return problem.New(problem.Invalid, "a member that names the chain only has at most %d bytes; give its reason in fewer words, or name fewer recordings", maxStop)
 	case !kind.NamesChain() && size > roomForOrders:
 		return problem.New(problem.Invalid, "the chain's orders are longer than %d bytes together; a new authorisation begins another chain", roomForOrders)
+	case fact && size > roomForFacts:
+		return problem.New(problem.Invalid, "the chain's row has no room for more milestones and decisions on recordings: what stops the measure keeps its room")
 	case kind.NamesChain() && kind != record.Revocation && size > roomForStops:
 		return problem.New(problem.Invalid, "the chain has no room for another suspension; revoke it, or leave it suspended")
 	}

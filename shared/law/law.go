@@ -6,9 +6,9 @@
 // profile (a data file under profiles/, each number with its article) does not
 // allow, and when in doubt it suspends.
 //
-// It trusts that its caller verified every signature, that the author is a
-// judge of the order's court, and the hash; it trusts no date further than the
-// judge who signed it, except that no decision lies in the future.
+// It trusts that its caller verified every signature, that the author may sign
+// (MaySign), and the hash; it trusts no date further than the judge who signed
+// it, except that no decision lies in the future.
 //
 // # Chains
 //
@@ -18,9 +18,9 @@
 // one of them, by a resumption that names it in Previous; what followed the
 // other is void.
 //
-// Revocations, suspensions and resumptions name the chain only, have no
-// sequence number, and count from the moment they are known, whatever their
-// date: whoever holds one refuses. A resumption names in Lifts the suspension
+// All other kinds name the chain only, have no sequence number, and count from
+// the moment they are known, whatever their date: whoever holds a revocation,
+// rejection or suspension refuses. A resumption names in Lifts the suspension
 // that it ends, so an old one cannot be replayed against a new suspension. A
 // revocation ends a chain for good; the judge issues a new authorisation.
 //
@@ -76,7 +76,7 @@ type State struct {
 	Suspended bool            // by a suspension that no resumption lifted, or by Forked
 	Forked    bool            // two members of one sequence number
 	Revoked   bool            // for good
-	Stops     []record.Digest // revocations, suspensions and resumptions, sorted
+	Stops     []record.Digest // the members that name the chain only, sorted
 }
 
 // Admit says whether next may join the chain, and what the chain is then. An
@@ -164,6 +164,15 @@ func wellFormed(chain []Member, hash record.Digest) error {
 	return nil
 }
 
+// MaySign says whether an enrolled person may sign a member of that kind: a judge of the court that it names, who signs everything, or
+// its clerk, who records milestones. That the enrolment is genuine and in service is the caller's business. Errors: problem.Denied.
+func MaySign(o *record.Order, e *record.Enrolment) error {
+	if e.Of(record.Judge) && e.Court == o.Court || o.Kind == record.Milestone && e.Of(record.Clerk) && e.Court == o.Court {
+		return nil
+	}
+	return problem.New(problem.Denied, "the order was not signed by a judge of the court that it names; let a judge who is enrolled for that court sign it")
+}
+
 // begin checks a first member and gives the chain's first state.
 func begin(m Member) (State, error) {
 	o := &m.Order
@@ -173,6 +182,9 @@ func begin(m Member) (State, error) {
 	p, err := ProfileOf(o.Profile)
 	if err != nil {
 		return State{}, err
+	}
+	if o.Urgent {
+		return State{}, problem.New(problem.Denied, "this installation does not take urgent orders yet; a judge authorises the measure")
 	}
 	if err := p.lacks(o); err != nil {
 		return State{}, err
@@ -226,11 +238,17 @@ func (s *State) sameChain(o *record.Order) error {
 
 // admitStop checks a member that names the chain only.
 func (s *State) admitStop(chain []Member, o *record.Order) error {
-	if o.Sequence != 0 || o.Kind != record.Resumption && (!o.Previous.IsZero() || !o.Lifts.IsZero()) {
+	names := o.Kind == record.Resumption || o.Kind == record.Lifting
+	if o.Sequence != 0 || !names && !o.Lifts.IsZero() || o.Kind != record.Resumption && !o.Previous.IsZero() {
 		return problem.New(problem.Invalid, "a revocation or suspension names the chain and nothing else, so that it applies at once")
 	}
-	if o.Reason == "" {
+	if o.Reason == "" && o.Kind != record.Milestone {
 		return problem.New(problem.Invalid, "say why: the order lacks its reason")
+	}
+	if o.Kind == record.Lifting && !slices.ContainsFunc(chain, func(m Member) bool {
+		return m.Hash == o.Lifts && (m.Order.Kind == record.Hold || m.Order.Kind == record.Destruction)
+	}) {
+		return problem.New(problem.Conflict, "the hold or destruction that the lifting names is not known here; admit it first")
 	}
 	if o.Kind != record.Resumption {
 		return nil
@@ -420,7 +438,10 @@ func (s *State) stop(chain []Member) {
 			continue
 		}
 		s.Stops = append(s.Stops, m.Hash)
-		s.Revoked = s.Revoked || m.Order.Kind == record.Revocation
+		s.Revoked = s.Revoked || m.Order.Kind == record.Revocation || m.Order.Kind == record.Rejection
+		if m.Order.Kind == record.Closing && m.Order.Decided.Before(s.Capture.Until) {
+			s.Capture.Until = m.Order.Decided
+		}
 		s.Suspended = s.Suspended || m.Order.Kind == record.Suspension && !lifted[m.Hash]
 	}
 	slices.SortFunc(s.Stops, func(a, b record.Digest) int { return bytes.Compare(a[:], b[:]) })

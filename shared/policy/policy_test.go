@@ -51,6 +51,7 @@ var (
 	auditor      = somebody("auditor", "auditor")
 	collector    = somebody("collector", "collector")
 	mirror       = somebody("mirror", "mirror")
+	minister     = somebody("minister", "minister")
 
 	stranger      = with(investigator, func(p *Person) { p.ID, p.PoliceUnit = "stranger", unit8 })
 	otherBoss     = with(supervisor, func(p *Person) { p.ID, p.PoliceUnit = "other boss", unit8 })
@@ -220,6 +221,9 @@ func sentences() []sentence {
 		{"Another court's clerk does not.", ask(otherClerk, AskStatus), false, ""},
 		{"The auditor sees whether any order stands.", ask(auditor, AskStatus), true, "oversight-status"},
 		{"The custodian sees whether the order stands.", ask(custodian, AskStatus), true, "oversight-status"},
+		{"A minister sees whether the urgent order stands.", ask(minister, AskStatus), true, "minister-status"},
+		{"A minister does not list, whoever approves.", ask(with(minister, func(p *Person) { p.PoliceUnit, p.Court = unit7, court1 }), ReleaseIndex, judge), false, "operators-never-read"},
+		{"A minister who is also a supervisor does nothing.", ask(somebody("both", "minister", "supervisor"), AskStatus), false, "powers-apart"},
 		{"A person without an id is nobody.", ask(with(judge, func(p *Person) { p.ID = "" }), ReadLog), false, "no-id"},
 		{"A person without a role does nothing.", ask(with(judge, func(p *Person) { p.Roles = nil }), ReleaseIndex), false, ""},
 		{"An unknown action is refused.", ask(judge, "openEverything"), false, ""},
@@ -517,7 +521,7 @@ func TestTheMatrixOfRolesAndActions(t *testing.T) {
 		name string
 		by   []Person
 	}{{"alone", nil}, {"supervisor", []Person{colleague}}, {"clerk", []Person{with(clerk, func(p *Person) { p.ID = "another clerk" })}}, {"judge", []Person{with(judge, func(p *Person) { p.ID = "another judge" })}}}
-	for _, who := range []Person{investigator, supervisor, judge, clerk, prosecutor, custodian, registrar, auditor, collector, mirror} {
+	for _, who := range []Person{investigator, supervisor, judge, clerk, prosecutor, custodian, registrar, auditor, collector, mirror, minister} {
 		for _, action := range Actions() {
 			fmt.Fprintf(&out, "%-13s %-15s", who.ID, action)
 			for _, a := range approvals {

@@ -23,9 +23,10 @@ const (
 	Auditor      Role = "auditor"
 	Collector    Role = "collector"
 	Mirror       Role = "mirror"
+	Minister     Role = "minister" // orders urgent measures where the statute lets the executive do so
 )
 
-var knownRoles = []Role{Investigator, Supervisor, Judge, Clerk, Prosecutor, Custodian, Registrar, Auditor, Collector, Mirror}
+var knownRoles = []Role{Investigator, Supervisor, Judge, Clerk, Prosecutor, Custodian, Registrar, Auditor, Collector, Mirror, Minister}
 
 // Enrolment binds a key to a person or machine. It is a joint statement of TypeEnrolment by the court's and
 // the custodian's registrar; for judges and clerks it is a statement by the court's root alone,
@@ -75,14 +76,14 @@ func (e *Enrolment) CheckRights() error {
 	}
 	for i, r := range e.Roles {
 		if !slices.Contains(knownRoles, r) || slices.Contains(e.Roles[:i], r) {
-			return problem.New(problem.Invalid, "roles are distinct and among investigator, supervisor, judge, clerk, prosecutor, custodian, registrar, auditor, collector, mirror")
+			return problem.New(problem.Invalid, "roles are distinct and among investigator, supervisor, judge, clerk, prosecutor, custodian, registrar, auditor, collector, mirror, minister")
 		}
 	}
 	return e.separate()
 }
 
 func (e *Enrolment) separate() error {
-	alone := []Role{Auditor, Registrar, Custodian, Collector, Mirror, Prosecutor}
+	alone := []Role{Auditor, Registrar, Custodian, Collector, Mirror, Prosecutor, Minister}
 	for _, r := range alone {
 		if e.Of(r) && len(e.Roles) > 1 {
 			return problem.New(problem.Invalid, "the role %s stands alone: one person must not do what needs two", string(r))
