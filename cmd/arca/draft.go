@@ -57,9 +57,9 @@ func (d draftFlags) draft(now time.Time) (string, error) {
 		if i < 0 {
 			return ""
 		}
-		return profile.Items[i].Name + " (" + profile.Items[i].Source + ")"
+		return profile.Items[i].Name + " (" + profile.Cite(profile.Items[i].Article) + ")"
 	}
-	return writeDraft(o, source, fmt.Sprintf("at most %d months from the decision (%s)", profile.FirstTerm.Months, profile.FirstTerm.Source)), nil
+	return writeDraft(o, source, fmt.Sprintf("at most %s from the decision (%s)", profile.FirstTerm, profile.Cite(profile.FirstTerm.Article))), nil
 }
 
 func (d draftFlags) order(now time.Time) (record.Order, error) {

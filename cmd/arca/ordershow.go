@@ -22,7 +22,7 @@ type shownOrder struct {
 	Decided        time.Time      `json:"decided"`
 	Capture        record.Window  `json:"capture"`
 	AccessEnd      time.Time      `json:"accessEnd"`
-	Cap            time.Time      `json:"cap"`
+	Cap            time.Time      `json:"cap,omitzero"` // absent: the statute has none
 	Scope          record.Scope   `json:"scope"`
 	Reports        record.Reports `json:"reports"`
 	Forked         bool           `json:"forked"`
@@ -77,7 +77,7 @@ func (o shownOrder) write(p *page, now time.Time) {
 		{"measure begins", when(o.Capture.From), left(o.Capture.From, now)},
 		{"measure ends", when(o.Capture.Until), left(o.Capture.Until, now)},
 		{"access ends", when(o.AccessEnd), left(o.AccessEnd, now)},
-		{"latest end, all extensions", when(o.Cap), left(o.Cap, now)},
+		{"latest end, all extensions", latest(o.Cap), left(o.Cap, now)},
 	})
 	p.line("")
 	var rows [][]string
@@ -92,7 +92,17 @@ func (o shownOrder) write(p *page, now time.Time) {
 	p.answers(o.Keyholders)
 }
 
+func latest(t time.Time) string {
+	if t.IsZero() {
+		return "none in the statute"
+	}
+	return when(t)
+}
+
 func left(t, now time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
 	if !now.Before(t) {
 		return "passed"
 	}

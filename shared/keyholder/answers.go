@@ -2,6 +2,7 @@ package keyholder
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -147,8 +148,8 @@ func (k *Keyholder) show(ctx context.Context, asked Asked, provable bool) (wire.
 	return out, err
 }
 
-// PeopleFor lists enrolments for a person: everybody sees collectors and judges, whose signatures they check; the
-// court's people, registrars' offices and auditors see all.
+// PeopleFor lists enrolments for a person: everybody sees those whose signatures they check, collectors and who may sign members of an
+// order (law.MaySign), supervisors only within their unit; the court's people, registrars' offices and auditors see all.
 func (k *Keyholder) PeopleFor(ctx context.Context, who Person) ([]wire.EnrolledPerson, error) {
 	people, err := k.People(ctx)
 	if err != nil {
@@ -158,7 +159,9 @@ func (k *Keyholder) PeopleFor(ctx context.Context, who Person) ([]wire.EnrolledP
 	all := e.Of(record.Judge) || e.Of(record.Clerk) || e.Of(record.Auditor) || e.Of(record.Registrar) || e.Of(record.Custodian)
 	list := []wire.EnrolledPerson{}
 	for _, p := range people {
-		if !all && !p.Enrolment.Of(record.Collector) && !p.Enrolment.Of(record.Judge) && p.ID != who.ID {
+		signs := slices.ContainsFunc([]record.Role{record.Collector, record.Judge, record.Clerk, record.Minister, record.Prosecutor}, p.Enrolment.Of) ||
+			p.Enrolment.Of(record.Supervisor) && p.Enrolment.PoliceUnit == e.PoliceUnit
+		if !all && !signs && p.ID != who.ID {
 			continue
 		}
 		list = append(list, wire.EnrolledPerson{Enrolment: p.Joint, Key: p.ID.String(), Suspended: p.Suspended})

@@ -62,8 +62,8 @@ func (k *Keyholder) Admit(ctx context.Context, raw string) (Chain, error) {
 	return k.chain(ctx, hash)
 }
 
-// openMember verifies a member's signature by an enrolled judge of the court that the order names. inService demands that
-// the judge still is, which matters on admission only: an order outlives its judge's term.
+// openMember verifies a member's signature by somebody enrolled who may sign it (law.MaySign). inService demands that
+// they still are, which matters on admission only: an order outlives its judge's term.
 func (k *Keyholder) openMember(ctx context.Context, trust Pinned, raw string, inService bool) (law.Member, error) {
 	key := record.Digest(sha256.Sum256([]byte(raw)))
 	k.mu.Lock()
@@ -76,12 +76,12 @@ func (k *Keyholder) openMember(ctx context.Context, trust Pinned, raw string, in
 	if err != nil {
 		return law.Member{}, err
 	}
-	judge, err := k.judge(ctx, trust, peek.Author, inService)
+	author, err := k.author(ctx, trust, peek.Author, inService)
 	if err != nil {
 		return law.Member{}, err
 	}
 	var o record.Order
-	st, err := record.OpenKnown(raw, record.TypeOrder, judge.Key, &o)
+	st, err := record.OpenKnown(raw, record.TypeOrder, author.Key, &o)
 	if err != nil {
 		return law.Member{}, err
 	}
@@ -91,7 +91,7 @@ func (k *Keyholder) openMember(ctx context.Context, trust Pinned, raw string, in
 	if err := trust.addressed(o.Audience); err != nil {
 		return law.Member{}, err
 	}
-	if err := law.MaySign(&o, &judge); err != nil {
+	if err := law.MaySign(&o, &author); err != nil {
 		return law.Member{}, err
 	}
 	if _, known := policy.Level(o.Classification); inService && o.Classification != "" && !known {
@@ -104,7 +104,7 @@ func (k *Keyholder) openMember(ctx context.Context, trust Pinned, raw string, in
 	return m, nil
 }
 
-func (k *Keyholder) judge(ctx context.Context, trust Pinned, id record.KeyID, inService bool) (record.Enrolment, error) {
+func (k *Keyholder) author(ctx context.Context, trust Pinned, id record.KeyID, inService bool) (record.Enrolment, error) {
 	if inService {
 		p, err := k.Person(ctx, id)
 		return p.Enrolment, err
@@ -292,6 +292,8 @@ func (k *Keyholder) concerns(who Person, c Chain) bool {
 		return e.Court == c.Court
 	case e.Of(record.Investigator), e.Of(record.Supervisor):
 		return e.PoliceUnit == c.PoliceUnit
+	case e.Of(record.Minister):
+		return c.Urgent
 	}
 	return false
 }

@@ -24,20 +24,38 @@
 // that it ends, so an old one cannot be replayed against a new suspension. A
 // revocation ends a chain for good; the judge issues a new authorisation.
 //
+// An urgent measure is ordered without the judge, by whom the statute names. It
+// lapses by itself, window and access both, at the instant by which the judge
+// was not told or did not confirm it; a rejection ends it for good.
+//
 // # Clocks
 //
-// Terms run date to date from the judicial decision, not from the first
-// capture. An extension runs from the earlier expiry and is decided no later
-// than it. Nothing is captured past the cap. All instants are whole seconds; a
-// window contains its first second and not its last.
+// Terms run from the judicial decision, not from the first capture, unless the
+// statute says otherwise; how days and months are counted is in Profile.End. An
+// extension runs from the earlier expiry and is decided no later than it.
+// Nothing is captured past the cap. All instants are whole seconds; a window
+// contains its first second and not its last. A term of hours is over at its
+// last second, and what was to be done by then is late.
 //
 // A narrowing counts for everything sealed after it is known, also for what was
 // captured before: the stricter reading.
+//
+// # Destruction
+//
+// Nothing is destroyed without a judge's order (Destroyable). A milestone makes
+// an order due, never a destruction; a hold wins over everything.
+//
+// # Profiles
+//
+// A statute is a file under profiles/ (Profile). Every number names its article,
+// and every article its source and how well it was confirmed. A file with a gap
+// is refused at start, by the name of what is missing. A variant stands on a
+// base and says what differs.
 package law
 
 import (
-	"bytes"
 	"slices"
+	"strings"
 	"time"
 
 	"arca.example/arca/shared/problem"
@@ -69,14 +87,26 @@ type State struct {
 
 	Capture   record.Window // what starts and ends inside may be sealed
 	AccessEnd time.Time     // opening ends; outside
-	Cap       time.Time     // Capture.Until never lies after it
+	Cap       time.Time     // Capture.Until never lies after it; zero: the statute has none
 	Scope     record.Scope
 	Reports   record.Reports
+
+	Privileged []record.Privilege // whose communications are privileged
+
+	Urgent    bool      // ordered without the judge
+	TellBy    time.Time // an urgent measure lapses then, while nobody is known to have told the judge
+	ConfirmBy time.Time // and then, while no judge is known to have confirmed it
+	Confirmed bool
+	Rejected  bool // the judge did not confirm it: for good
 
 	Suspended bool            // by a suspension that no resumption lifted, or by Forked
 	Forked    bool            // two members of one sequence number
 	Revoked   bool            // for good
+	Closed    bool            // ended before its time, at Capture.Until
 	Stops     []record.Digest // the members that name the chain only, sorted
+
+	starts   time.Time // of the first term, where a first interception may start it; zero: not known yet
+	renewals int       // extensions so far
 }
 
 // Admit says whether next may join the chain, and what the chain is then. An
@@ -89,9 +119,12 @@ func Admit(chain []Member, next Member, now time.Time) (State, error) {
 		return State{}, problem.New(problem.Invalid, "the order has no date of decision, or one in the future; correct it and sign again")
 	}
 	if len(chain) == 0 {
-		return begin(next)
+		if _, err := begin(&next, nil); err != nil {
+			return State{}, err
+		}
+		return Read([]Member{next})
 	}
-	trail, state, err := read(chain)
+	trail, state, err := read(chain, true)
 	if err != nil {
 		return State{}, err
 	}
@@ -102,7 +135,7 @@ func Admit(chain []Member, next Member, now time.Time) (State, error) {
 		return State{}, err
 	}
 	if next.Order.Kind.NamesChain() {
-		err = state.admitStop(chain, &next.Order)
+		err = state.admitStop(trail[len(trail)-1], chain, &next.Order)
 	} else {
 		err = state.admitSequenced(trail, chain, next)
 	}
@@ -114,38 +147,39 @@ func Admit(chain []Member, next Member, now time.Time) (State, error) {
 
 // Read works out a chain's state from its members, which Admit accepted one by one.
 func Read(chain []Member) (State, error) {
-	_, state, err := read(chain)
+	_, state, err := read(chain, false)
 	return state, err
 }
 
-// read follows the sequence from the first member. trail holds the state after
+// read follows the sequence from the first member. trail, if it is kept, holds the state after
 // each sequence number that stands, without the stops.
-func read(chain []Member) (trail []State, state State, err error) {
+func read(chain []Member, keep bool) (trail []State, state State, err error) {
 	first := slices.IndexFunc(chain, func(m Member) bool { return m.Order.Chain.IsZero() })
 	if first < 0 {
 		return nil, State{}, problem.New(problem.Invalid, "an order chain begins with an authorisation")
 	}
-	if state, err = begin(chain[first]); err != nil {
+	if state, err = begin(&chain[first], chain); err != nil {
 		return nil, State{}, err
 	}
 	if err := wellFormed(chain, state.Chain); err != nil {
 		return nil, State{}, err
 	}
-	trail = append(trail, state)
 	for {
-		candidates := successors(chain, state)
+		if keep {
+			trail = append(trail, state)
+		}
+		candidates := successors(chain, &state)
 		if len(candidates) == 0 {
 			break
 		}
-		next, ok := chosen(chain, candidates)
-		if !ok {
+		next := chosen(chain, candidates)
+		if next == nil {
 			state.Forked = true
 			break
 		}
 		if state, err = state.apply(next); err != nil {
 			return nil, State{}, err
 		}
-		trail = append(trail, state)
 	}
 	state.stop(chain)
 	return trail, state, nil
@@ -154,27 +188,57 @@ func read(chain []Member) (trail []State, state State, err error) {
 // wellFormed refuses a list that says the same twice or says something of another chain: whoever stored it or passed it on has altered it. Members
 // carry their order in themselves, so the list's has no meaning.
 func wellFormed(chain []Member, hash record.Digest) error {
-	seen := map[record.Digest]bool{}
-	for _, m := range chain {
-		if seen[m.Hash] || m.Hash != hash && m.Order.Chain != hash {
-			return problem.New(problem.Invalid, "the order's members include one twice or one of another order; get the chain again from a keyholder, and tell the auditor where this one came from")
+	seen := make(map[record.Digest]struct{}, len(chain))
+	for i := range chain {
+		m := &chain[i]
+		if m.Hash != hash && m.Order.Chain != hash {
+			return stray()
 		}
-		seen[m.Hash] = true
+		seen[m.Hash] = struct{}{}
+	}
+	if len(seen) != len(chain) {
+		return stray()
 	}
 	return nil
 }
 
-// MaySign says whether an enrolled person may sign a member of that kind: a judge of the court that it names, who signs everything, or
-// its clerk, who records milestones. That the enrolment is genuine and in service is the caller's business. Errors: problem.Denied.
+func stray() error {
+	return problem.New(problem.Invalid, "the order's members include one twice or one of another order; get the chain again from a keyholder, and tell the auditor where this one came from")
+}
+
+// MaySign says whether an enrolled person may sign a member of that kind: a judge of the court that it names, who signs everything but the
+// first member of an urgent measure; that court's clerk, who records milestones; and for an urgent measure whom the statute names. That the
+// enrolment is genuine and in service is the caller's business. Errors: problem.Denied.
 func MaySign(o *record.Order, e *record.Enrolment) error {
+	if o.Urgent {
+		return maySignUrgent(o, e)
+	}
 	if e.Of(record.Judge) && e.Court == o.Court || o.Kind == record.Milestone && e.Of(record.Clerk) && e.Court == o.Court {
 		return nil
 	}
 	return problem.New(problem.Denied, "the order was not signed by a judge of the court that it names; let a judge who is enrolled for that court sign it")
 }
 
-// begin checks a first member and gives the chain's first state.
-func begin(m Member) (State, error) {
+func maySignUrgent(o *record.Order, e *record.Enrolment) error {
+	p, err := ProfileOf(o.Profile)
+	if err != nil {
+		return err
+	}
+	u := p.Urgent
+	if u.None {
+		return problem.New(problem.Denied, "the statute has no urgent procedure, so a judge authorises the measure (%s)", p.Cite(u.Article))
+	}
+	if u.By == record.Minister && e.Of(u.By) ||
+		u.By == record.Prosecutor && e.Of(u.By) && e.Court == o.Court ||
+		u.By == record.Supervisor && e.Of(u.By) && e.PoliceUnit == o.PoliceUnit {
+		return nil
+	}
+	return problem.New(problem.Denied, "an urgent measure is ordered by %s, enrolled as %s (%s)", u.Who, string(u.By), p.Cite(u.Article))
+}
+
+// begin checks a first member and gives the chain's first state. What the other members say of an urgent measure and of the first
+// interception counts already here, because extensions are held against it.
+func begin(m *Member, chain []Member) (State, error) {
 	o := &m.Order
 	if o.Kind != record.Authorisation || !o.Chain.IsZero() || !o.Previous.IsZero() || !o.Lifts.IsZero() || o.Sequence != 0 {
 		return State{}, problem.New(problem.Conflict, "an order chain begins with an authorisation; admit that first")
@@ -183,38 +247,115 @@ func begin(m Member) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	if o.Urgent {
-		return State{}, problem.New(problem.Denied, "this installation does not take urgent orders yet; a judge authorises the measure")
-	}
 	if err := p.lacks(o); err != nil {
 		return State{}, err
 	}
 	s := State{
 		Profile: o.Profile, Audience: o.Audience, Court: o.Court, Case: o.Case, PoliceUnit: o.PoliceUnit, Classification: o.Classification,
-		Chain: m.Hash, Head: m.Hash, Decided: o.Decided, Capture: o.Capture, AccessEnd: o.AccessEnd, Cap: p.End(o.Decided, p.Cap),
-		Scope: cloneScope(o.Scope), Reports: o.Reports,
+		Chain: m.Hash, Head: m.Hash, Decided: o.Decided, Capture: o.Capture, AccessEnd: o.AccessEnd, Cap: p.capFrom(o.Decided),
+		Scope: cloneScope(o.Scope), Reports: o.Reports, Urgent: o.Urgent,
+	}
+	if s.Privileged, err = p.privilege(nil, o.Privileged); err != nil {
+		return State{}, err
 	}
 	if o.Capture.From.Before(o.Decided) {
-		return State{}, problem.New(problem.Denied, "the measure begins before the judicial decision; it begins with it or later (%s)", p.FirstTerm.Source)
+		return State{}, problem.New(problem.Denied, "the measure begins before the judicial decision; it begins with it or later (%s)", p.Cite(p.Start.Article))
 	}
-	if end := p.End(o.Decided, p.FirstTerm); o.Capture.Until.After(end) {
-		return State{}, problem.New(problem.Denied, "the first term is at most %d months from the judicial decision, so it ends by %s (%s)", p.FirstTerm.Months, instant(end), p.FirstTerm.Source)
+	if err := s.firstTerm(p, chain); err != nil {
+		return State{}, err
 	}
-	return s, s.checkWindow(p)
+	if err := s.checkWindow(p, o); err != nil {
+		return State{}, err
+	}
+	return s, s.urgency(p, chain)
 }
 
-// checkWindow holds what every state must keep.
-func (s *State) checkWindow(p *Profile) error {
+// firstTerm holds the window against the first term. A first interception, where it starts the term, can only shorten the window.
+func (s *State) firstTerm(p *Profile, chain []Member) error {
+	term := p.FirstTerm
+	if s.Urgent && p.Urgent.Term != (Term{}) {
+		term = p.Urgent.Term
+	}
+	start, from := s.Decided, "the judicial decision"
+	if p.Start.Rule == FirstInterception {
+		start, from = p.End(s.Decided, p.Start.Latest), p.Start.Latest.String()+" after the decision"
+	}
+	if end := p.End(start, term); s.Capture.Until.After(end) {
+		return problem.New(problem.Denied, "the first term is at most %s from %s, so it ends by %s (%s)", term, from, instant(end), p.Cite(term.Article))
+	}
+	if p.Start.Rule != FirstInterception {
+		return nil
+	}
+	for i := range chain {
+		if f := chain[i].Order.Milestone; chain[i].Order.Kind == record.Milestone && f.Name == FirstInterception && (s.starts.IsZero() || f.At.Before(s.starts)) {
+			s.starts = f.At
+		}
+	}
+	if !s.starts.IsZero() && s.starts.Before(start) {
+		s.endBy(p.End(s.starts, term))
+	}
+	return nil
+}
+
+// endBy moves the end of the measure forward, not before its beginning.
+func (s *State) endBy(t time.Time) {
+	if t.Before(s.Capture.From) {
+		t = s.Capture.From
+	}
+	if t.Before(s.Capture.Until) {
+		s.Capture.Until = t
+	}
+}
+
+// checkWindow holds what every state must keep. o is the member that made it so.
+func (s *State) checkWindow(p *Profile, o *record.Order) error {
 	if !s.Capture.From.Before(s.Capture.Until) {
 		return problem.New(problem.Invalid, "the measure must end after it begins")
 	}
-	if s.Capture.Until.After(s.Cap) {
-		return problem.New(problem.Denied, "with all its extensions the measure lasts at most %d months, so it ends by %s (%s)", p.Cap.Months, instant(s.Cap), p.Cap.Source)
+	end := s.Cap
+	if end.IsZero() && p.CapException.Field != "" { // an earlier extension used the exception
+		end = p.capFrom(s.Decided)
+	}
+	if !end.IsZero() && s.Capture.Until.After(end) {
+		x := p.CapException
+		if x.Field == "" {
+			return problem.New(problem.Denied, "with all its extensions the measure lasts at most %s, so it ends by %s (%s)", p.Cap, instant(end), p.Cite(p.Cap.Article))
+		}
+		if o.Kind == record.Extension && !present[x.Field](o) {
+			return problem.New(problem.Denied, "with all its extensions the measure lasts at most %s, so it ends by %s, unless the order gives %s (%s)", p.Cap, instant(end), x.Name, p.Cite(x.Article))
+		}
+		s.Cap = time.Time{}
 	}
 	if s.AccessEnd.Before(s.Capture.Until) {
 		return problem.New(problem.Invalid, "access to the recordings must not end before the measure does")
 	}
 	return nil
+}
+
+// capFrom is the latest end of a measure decided then; zero: there is none.
+func (p *Profile) capFrom(decided time.Time) time.Time {
+	if p.Cap.None {
+		return time.Time{}
+	}
+	return p.End(decided, p.Cap)
+}
+
+// privilege adds to a privileged list, which only grows.
+func (p *Profile) privilege(list, more []record.Privilege) ([]record.Privilege, error) {
+	list = slices.Clone(list)
+	for _, one := range more {
+		if !slices.ContainsFunc(p.Privileged, func(c Category) bool { return c.Name == one.Category }) {
+			var names []string
+			for _, c := range p.Privileged {
+				names = append(names, c.Name)
+			}
+			return nil, problem.New(problem.Invalid, "the order names a privilege that the statute profile does not have; it has %s (%s)", strings.Join(names, ", "), p.Cite(p.Privileged[0].Article))
+		}
+		if !slices.Contains(list, one) {
+			list = append(list, one)
+		}
+	}
+	return list, nil
 }
 
 // sameChain refuses a member of another chain, court or statute. An attribute
@@ -236,34 +377,6 @@ func (s *State) sameChain(o *record.Order) error {
 	return nil
 }
 
-// admitStop checks a member that names the chain only.
-func (s *State) admitStop(chain []Member, o *record.Order) error {
-	names := o.Kind == record.Resumption || o.Kind == record.Lifting
-	if o.Sequence != 0 || !names && !o.Lifts.IsZero() || o.Kind != record.Resumption && !o.Previous.IsZero() {
-		return problem.New(problem.Invalid, "a revocation or suspension names the chain and nothing else, so that it applies at once")
-	}
-	if o.Reason == "" && o.Kind != record.Milestone {
-		return problem.New(problem.Invalid, "say why: the order lacks its reason")
-	}
-	if o.Kind == record.Lifting && !slices.ContainsFunc(chain, func(m Member) bool {
-		return m.Hash == o.Lifts && (m.Order.Kind == record.Hold || m.Order.Kind == record.Destruction)
-	}) {
-		return problem.New(problem.Conflict, "the hold or destruction that the lifting names is not known here; admit it first")
-	}
-	if o.Kind != record.Resumption {
-		return nil
-	}
-	lifts := func(m Member) bool { return m.Hash == o.Lifts && m.Order.Kind == record.Suspension }
-	chooses := func(m Member) bool { return m.Hash == o.Previous && !m.Order.Kind.NamesChain() && m.Order.Sequence > 0 }
-	if o.Lifts.IsZero() == o.Previous.IsZero() {
-		return problem.New(problem.Invalid, "a resumption names either the suspension that it lifts or, of two members with one number, the one that it chooses")
-	}
-	if !slices.ContainsFunc(chain, lifts) && !slices.ContainsFunc(chain, chooses) {
-		return problem.New(problem.Conflict, "the suspension or member that the resumption names is not known here; admit it first")
-	}
-	return nil
-}
-
 // admitSequenced checks an extension or narrowing against the member that it follows.
 func (s *State) admitSequenced(trail []State, chain []Member, next Member) error {
 	o := &next.Order
@@ -272,8 +385,14 @@ func (s *State) admitSequenced(trail []State, chain []Member, next Member) error
 		return problem.New(problem.Invalid, "this kind of order does not continue a chain")
 	case o.Sequence < 1 || !o.Lifts.IsZero():
 		return problem.New(problem.Invalid, "an extension or narrowing has the sequence number after its predecessor's")
-	case s.Revoked:
+	case s.Revoked, s.Rejected:
 		return problem.New(problem.Denied, "the order was revoked; a new authorisation is needed")
+	case s.Closed && o.Kind == record.Extension:
+		p, err := ProfileOf(s.Profile)
+		if err != nil {
+			return err
+		}
+		return problem.New(problem.Denied, "the measure was ended before its time and ceased to all effects (%s); a new authorisation is needed", p.Cite(p.Lapse.Article))
 	case o.Sequence > len(trail) && s.Forked:
 		return problem.New(problem.Conflict, "two members of the chain have one sequence number; a judge must choose one of them first")
 	case o.Sequence > len(trail):
@@ -283,15 +402,15 @@ func (s *State) admitSequenced(trail []State, chain []Member, next Member) error
 	if o.Previous != before.Head {
 		return problem.New(problem.Conflict, "the order does not name the member before it; sign it again on the chain's present head")
 	}
-	if siblings := successors(chain, before); len(siblings) > 0 && hasChoice(chain, siblings) {
+	if siblings := successors(chain, &before); len(siblings) > 0 && hasChoice(chain, siblings) {
 		return problem.New(problem.Conflict, "a judge has chosen another member with this sequence number; sign on the chain's present head")
 	}
-	_, err := before.apply(next)
+	_, err := before.apply(&next)
 	return err
 }
 
 // apply gives the state after an extension or narrowing.
-func (s State) apply(m Member) (State, error) {
+func (s State) apply(m *Member) (State, error) {
 	o := &m.Order
 	p, err := ProfileOf(s.Profile)
 	if err != nil {
@@ -314,30 +433,52 @@ func (s State) apply(m Member) (State, error) {
 	if o.Reports != (record.Reports{}) {
 		s.Reports = o.Reports
 	}
+	if s.Privileged, err = p.privilege(s.Privileged, o.Privileged); err != nil {
+		return State{}, err
+	}
 	s.Head, s.Sequence = m.Hash, o.Sequence
-	return s, s.checkWindow(p)
+	return s, s.checkWindow(p, o)
 }
 
 // extend moves the end of the measure. s is a copy: only apply keeps it.
 func (s *State) extend(p *Profile, o *record.Order) error {
-	if o.Reason == "" {
-		return problem.New(problem.Invalid, "the extension lacks its reasons (%s)", p.ExtensionReason.Source)
+	if err := s.extendable(p, o); err != nil {
+		return err
 	}
 	if o.Decided.After(s.Capture.Until) {
-		return problem.New(problem.Denied, "the measure had expired when the extension was decided and ceased to all effects (%s); a new authorisation is needed", p.Lapse.Source)
+		return problem.New(problem.Denied, "the measure had expired when the extension was decided and ceased to all effects (%s); a new authorisation is needed", p.Cite(p.Lapse.Article))
 	}
 	if !o.Capture.From.Equal(s.Capture.Until) {
-		return problem.New(problem.Denied, "an extension runs from the earlier expiry, %s (%s)", instant(s.Capture.Until), p.ExtensionTerm.Source)
+		return problem.New(problem.Denied, "an extension runs from the earlier expiry, %s (%s)", instant(s.Capture.Until), p.Cite(p.ExtensionTerm.Article))
 	}
 	if end := p.End(s.Capture.Until, p.ExtensionTerm); o.Capture.Until.After(end) {
-		return problem.New(problem.Denied, "an extension is at most %d months from the earlier expiry, so it ends by %s (%s)", p.ExtensionTerm.Months, instant(end), p.ExtensionTerm.Source)
+		return problem.New(problem.Denied, "an extension is at most %s from the earlier expiry, so it ends by %s (%s)", p.ExtensionTerm, instant(end), p.Cite(p.ExtensionTerm.Article))
 	}
 	if !o.Capture.Until.After(o.Capture.From) {
 		return problem.New(problem.Invalid, "an extension must end after it begins")
 	}
 	s.Capture.Until = o.Capture.Until
+	s.renewals++
 	if !o.AccessEnd.IsZero() {
 		s.AccessEnd = o.AccessEnd
+	}
+	return nil
+}
+
+// extendable says whether there may be an extension at all.
+func (s *State) extendable(p *Profile, o *record.Order) error {
+	cite := p.Cite(p.ExtensionTerm.Article)
+	switch {
+	case o.Reason == "":
+		return problem.New(problem.Invalid, "the extension lacks its reasons (%s)", p.Cite(p.ExtensionReason.Article))
+	case p.ExtensionTerm.None:
+		return problem.New(problem.Denied, "such a measure is not extended; a new authorisation is needed (%s)", cite)
+	case p.Renewals > 0 && s.renewals >= p.Renewals:
+		return problem.New(problem.Denied, "such a measure is extended %d times at most; a new authorisation is needed (%s)", p.Renewals, cite)
+	case s.Urgent && !s.Confirmed:
+		return problem.New(problem.Conflict, "the urgent measure has not been confirmed by a judge, so there is nothing to extend (%s); admit the confirmation first", p.Cite(p.Urgent.Article))
+	case p.Start.Rule == FirstInterception && s.starts.IsZero() && !o.Decided.After(p.End(s.Decided, p.Start.Latest)):
+		return problem.New(problem.Conflict, "the term runs from the first interception, which is not recorded here, so its end is not known (%s); record the milestone %s first", p.Cite(p.Start.Article), FirstInterception)
 	}
 	return nil
 }
@@ -390,11 +531,12 @@ func cloneScope(s record.Scope) record.Scope {
 }
 
 // successors are the members that follow s by number and predecessor.
-func successors(chain []Member, s State) []Member {
-	var list []Member
-	for _, m := range chain {
-		if !m.Order.Kind.NamesChain() && m.Order.Sequence == s.Sequence+1 && m.Order.Previous == s.Head {
-			list = append(list, m)
+func successors(chain []Member, s *State) []*Member {
+	var list []*Member
+	for i := range chain {
+		o := &chain[i].Order
+		if o.Sequence == s.Sequence+1 && o.Previous == s.Head && !o.Kind.NamesChain() {
+			list = append(list, &chain[i])
 		}
 	}
 	return list
@@ -402,49 +544,26 @@ func successors(chain []Member, s State) []Member {
 
 // chosen gives the one candidate that stands: the only one, or the only one
 // that resumptions choose. Two choices of different members choose nothing.
-func chosen(chain, candidates []Member) (Member, bool) {
+func chosen(chain []Member, candidates []*Member) *Member {
 	if len(candidates) == 1 {
-		return candidates[0], true
+		return candidates[0]
 	}
-	var picked []Member
+	var picked []*Member
 	for _, c := range candidates {
-		if hasChoice(chain, []Member{c}) {
+		if hasChoice(chain, []*Member{c}) {
 			picked = append(picked, c)
 		}
 	}
 	if len(picked) == 1 {
-		return picked[0], true
+		return picked[0]
 	}
-	return Member{}, false
+	return nil
 }
 
-func hasChoice(chain, candidates []Member) bool {
+func hasChoice(chain []Member, candidates []*Member) bool {
 	return slices.ContainsFunc(chain, func(m Member) bool {
-		return m.Order.Kind == record.Resumption && slices.ContainsFunc(candidates, func(c Member) bool { return c.Hash == m.Order.Previous })
+		return m.Order.Kind == record.Resumption && slices.ContainsFunc(candidates, func(c *Member) bool { return c.Hash == m.Order.Previous })
 	})
-}
-
-// stop applies the members that name the chain only.
-func (s *State) stop(chain []Member) {
-	lifted := map[record.Digest]bool{}
-	for _, m := range chain {
-		if m.Order.Kind == record.Resumption {
-			lifted[m.Order.Lifts] = true
-		}
-	}
-	s.Suspended = s.Forked
-	for _, m := range chain {
-		if !m.Order.Kind.NamesChain() {
-			continue
-		}
-		s.Stops = append(s.Stops, m.Hash)
-		s.Revoked = s.Revoked || m.Order.Kind == record.Revocation || m.Order.Kind == record.Rejection
-		if m.Order.Kind == record.Closing && m.Order.Decided.Before(s.Capture.Until) {
-			s.Capture.Until = m.Order.Decided
-		}
-		s.Suspended = s.Suspended || m.Order.Kind == record.Suspension && !lifted[m.Hash]
-	}
-	slices.SortFunc(s.Stops, func(a, b record.Digest) int { return bytes.Compare(a[:], b[:]) })
 }
 
 // Open says whether recordings under the chain may be opened at t. Errors:
@@ -455,12 +574,17 @@ func (s State) Open(t time.Time) error {
 		return nil
 	case Revoked:
 		return problem.New(problem.Denied, "the order was revoked; nothing under it may be opened")
+	case Rejected:
+		return problem.New(problem.Denied, "the judge did not confirm the urgent measure; nothing under it may be opened")
 	case Suspended:
 		if s.Forked {
 			return problem.New(problem.Denied, "two members of the order have one sequence number; nothing may be opened until a judge chooses")
 		}
 		return problem.New(problem.Denied, "the order is suspended; nothing under it may be opened until the judge resumes it")
 	case Lapsed:
+		if s.Urgent && !s.Confirmed {
+			return problem.New(problem.Gone, "the urgent measure lapsed by itself on %s, because the judge was not told or did not confirm it in time", instant(s.AccessEnd))
+		}
 		return problem.New(problem.Gone, "access under the order ended on %s", instant(s.AccessEnd))
 	}
 	return problem.New(problem.Denied, "the order was not decided yet at this time; check the clock")
@@ -471,6 +595,7 @@ const (
 	InForce   = "in-force"
 	Suspended = "suspended"
 	Revoked   = "revoked"
+	Rejected  = "rejected" // an urgent measure, by the judge
 	Lapsed    = "lapsed"
 	Unknown   = "unknown" // before the decision
 )
@@ -480,6 +605,8 @@ func (s State) Word(t time.Time) string {
 	switch {
 	case s.Revoked:
 		return Revoked
+	case s.Rejected:
+		return Rejected
 	case s.Suspended:
 		return Suspended
 	case s.AccessEnd.IsZero() || !t.Before(s.AccessEnd):
@@ -504,6 +631,8 @@ func (s State) Covers(id record.Identifier, kind string, start, end time.Time) e
 	switch {
 	case s.Revoked:
 		return problem.New(problem.Denied, "the order was revoked; nothing is sealed under it")
+	case s.Rejected:
+		return problem.New(problem.Denied, "the judge did not confirm the urgent measure; nothing is sealed under it")
 	case s.Suspended:
 		return problem.New(problem.Denied, "the order is suspended; nothing is sealed under it until the judge resumes it")
 	case !slices.Contains(s.Scope.Identifiers, id):

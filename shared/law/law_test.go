@@ -42,6 +42,13 @@ func lawful() record.Order {
 	}
 }
 
+// lawfulFor is a first order under any profile: it says more than the statute asks for.
+func lawfulFor(profile string) record.Order {
+	o := lawful()
+	o.Profile = profile
+	return o
+}
+
 // member gives an order a hash of its own, as its signature would.
 func member(o record.Order, salt ...string) Member {
 	return Member{Hash: sha256.Sum256(fmt.Append(nil, o, salt)), Order: o}
@@ -75,7 +82,7 @@ func build(t testing.TB, members ...Member) State {
 
 func admitAll(members ...Member) (s State, err error) {
 	for i, m := range members {
-		if s, err = Admit(members[:i], m, at("2030-01-01T00:00:00Z")); err != nil {
+		if s, err = Admit(members[:i], m, at("2040-01-01T00:00:00Z")); err != nil {
 			return s, fmt.Errorf("member %d: %w", i, err)
 		}
 	}
@@ -638,7 +645,7 @@ func TestBrokenProfilesAreRefused(t *testing.T) {
 	}
 	for name, change := range map[string][2]string{
 		"no months":          {`"months": 18`, `"months": 0`},
-		"no source":          {`"source": "LECrim 588 ter g"`, `"source": ""`},
+		"no source":          {`"source": "BOE-A-1882-6036", "mark": "S", "note": "the term`, `"source": "", "mark": "S", "note": "the term`},
 		"an unknown item":    {`"policeUnit"`, `"policeunit"`},
 		"an unknown field":   {`"cap"`, `"cup"`},
 		"an unknown rule":    {`"excluded"`, `"perhaps"`},

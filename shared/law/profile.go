@@ -3,14 +3,17 @@ package law
 import (
 	"embed"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/record"
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Every profile is one file; a zone's file is the compiled IANA data of Go's
@@ -20,42 +23,188 @@ import (
 //go:embed profiles
 var profileFiles embed.FS
 
-// Profile is a statute as data: numbers, items and the article of each.
+// Schema is the version of profile files that this package reads.
+const Schema = 2
+
+// Profile is a statute as data: who, what, how long, and the article of each.
 type Profile struct {
-	Name            string `json:"name"`
-	Title           string `json:"title"`
-	Text            string `json:"text"` // official identifier of the statute
-	Zone            string `json:"zone"` // where days begin and end
-	FirstTerm       Term   `json:"firstTerm"`
-	ExtensionTerm   Term   `json:"extensionTerm"`
-	Cap             Term   `json:"cap"` // from the first decision, all extensions included
-	LastDay         Rule   `json:"lastDay"`
-	Lapse           Rule   `json:"lapse"`
-	ExtensionReason Rule   `json:"extensionReason"`
-	Items           []Item `json:"items"`
+	Schema  int    `json:"schema"`
+	Base    string `json:"base,omitzero"` // profile whose members stand here unless this file has its own
+	Name    string `json:"name"`
+	Country string `json:"country"`
+	Title   string `json:"title"`
+	Zone    string `json:"zone"` // where days begin and end
 
-	zone *time.Location
+	Articles   map[string]Article `json:"articles"`
+	Authoriser Authoriser         `json:"authoriser"`
+	Request    []Item             `json:"request"` // what a request to the judge says; shown, not checked: requests are not Arca's
+	Items      []Item             `json:"items"`   // what an order says
+
+	Start         Start   `json:"start"` // what starts the first term
+	FirstTerm     Term    `json:"firstTerm"`
+	ExtensionTerm Term    `json:"extensionTerm"`     // none: a measure is not extended
+	Renewals      int     `json:"renewals,omitzero"` // how many extensions at most; 0: as many as the cap has room for
+	Cap           Term    `json:"cap"`               // from the first decision, all extensions included
+	CapException  Item    `json:"capException,omitzero"`
+	LastDay       Rule    `json:"lastDay"`
+	WorkingDays   Working `json:"workingDays,omitzero"`
+
+	Lapse           Rule         `json:"lapse"`
+	ExtensionReason Rule         `json:"extensionReason"`
+	Urgent          Urgent       `json:"urgent"`
+	Reports         Reporting    `json:"reports"`
+	Sealing         Term         `json:"sealing"` // from the end of the measure
+	Notification    Notification `json:"notification"`
+	Destruction     Destroying   `json:"destruction"`
+	Hold            Rule         `json:"hold"`
+	Review          Term         `json:"review"` // of the need to keep
+	Privileged      []Category   `json:"privileged"`
+	Milestones      []Waymark    `json:"milestones"`
+	Warn            Warning      `json:"warn"`
+
+	zone     *time.Location
+	holidays *sync.Map // year → map[yearday]bool, as they are asked for
 }
 
-// Term is a number of months, counted date to date.
+// Article is a place in a statute and how well it was confirmed.
+type Article struct {
+	Cite   string `json:"cite"`
+	Source string `json:"source"`        // identifier or address of the text
+	Mark   string `json:"mark"`          // S seen there; S2 in a secondary source; G general knowledge, not seen; I a setting of the installation
+	Note   string `json:"note,omitzero"` // why this reading; a mark other than S has one
+}
+
+// Authoriser says who decides. In Arca a judge of the order's court signs, whoever that is in the statute.
+type Authoriser struct {
+	Who     string `json:"who"`
+	Article string `json:"article"`
+	Decide  Term   `json:"decide,omitzero"` // from the filing of the request
+}
+
+// Term is a length of time: exactly one of its units, or none.
 type Term struct {
-	Months int    `json:"months"`
-	Source string `json:"source"`
+	Years       int    `json:"years,omitzero"`
+	Months      int    `json:"months,omitzero"`
+	Days        int    `json:"days,omitzero"`
+	Hours       int    `json:"hours,omitzero"`
+	WorkingDays int    `json:"workingDays,omitzero"`
+	Immediately bool   `json:"immediately,omitzero"`
+	None        bool   `json:"none,omitzero"` // the statute has no such term
+	Article     string `json:"article"`
 }
 
-// Rule is a choice with its source. For LastDay it is "excluded" (the term ends
-// when the corresponding day begins) or "included" (when it ends).
+// Rule is a choice with its article. For LastDay it is "excluded" (the term ends
+// when the corresponding day begins) or "included" (when it ends); for what a
+// destruction may name see Destroying.
 type Rule struct {
-	Rule   string `json:"rule,omitzero"`
-	Source string `json:"source"`
+	Rule    string `json:"rule,omitzero"`
+	Article string `json:"article"`
 }
 
-// Item is something that an order must say.
+// Item is something that an order or request must say.
 type Item struct {
-	Field  string `json:"field"`
-	Name   string `json:"name"`
-	Source string `json:"source"`
+	Field   string `json:"field,omitzero"`
+	Name    string `json:"name"`
+	Article string `json:"article"`
 }
+
+// Start says what starts the first term: "decision", or "first-interception" but Latest after the decision at the latest.
+type Start struct {
+	Rule    string `json:"rule"`
+	Latest  Term   `json:"latest,omitzero"`
+	Article string `json:"article"`
+}
+
+// Urgent is the procedure without a judge's decision beforehand. At silence the measure lapses by itself.
+type Urgent struct {
+	None    bool        `json:"none,omitzero"`
+	By      record.Role `json:"by,omitzero"` // who signs the first member: minister, prosecutor or supervisor
+	Who     string      `json:"who,omitzero"`
+	When    string      `json:"when,omitzero"`    // in which cases
+	Tell    Term        `json:"tell,omitzero"`    // the judge, from the decision
+	Confirm Term        `json:"confirm,omitzero"` // by the judge, from the decision
+	Term    Term        `json:"term,omitzero"`    // how long the measure is without an extension; absent: the first term
+	Article string      `json:"article"`
+}
+
+// Reporting is what the judge is told: at the order's cadence or not, and a last report after the end.
+type Reporting struct {
+	Cadence string `json:"cadence"` // order, none
+	Final   Term   `json:"final"`   // from the end of the measure
+	Article string `json:"article"`
+}
+
+// Notification of the persons intercepted.
+type Notification struct {
+	None    bool   `json:"none,omitzero"`
+	From    string `json:"from,omitzero"` // end, or a milestone, whichever of the two is later
+	Within  Term   `json:"within,omitzero"`
+	Waiver  bool   `json:"waiver,omitzero"` // the judge may waive it for good
+	Article string `json:"article"`
+}
+
+// Destroying is when recordings go. Nothing goes without a judge's order; an order is demanded, not assumed.
+type Destroying struct {
+	Steps []Step `json:"steps"`
+	Named Rule   `json:"named"` // recordings named one by one: any-time, or as-step-1
+	Undo  Term   `json:"undo"`  // between the order and the point of no return
+}
+
+// Step is one of at most two: 1 operational copies, 2 the clerk's copies.
+type Step struct {
+	Step     int       `json:"step"`
+	What     string    `json:"what"`
+	Triggers []Trigger `json:"triggers"` // any of them
+	Article  string    `json:"article"`
+}
+
+// Trigger is what a destruction needs to have happened.
+type Trigger struct {
+	Event   string `json:"event"` // end, rejection, or a milestone
+	After   Term   `json:"after,omitzero"`
+	Demands bool   `json:"demands,omitzero"` // an order is then due; else it is only allowed
+	Article string `json:"article"`
+}
+
+// Category is a kind of privilege.
+type Category struct {
+	Name    string `json:"name"`
+	Meaning string `json:"meaning"`
+	Article string `json:"article"`
+}
+
+// Waymark is a milestone that the statute knows.
+type Waymark struct {
+	Name    string `json:"name"`
+	Meaning string `json:"meaning"`
+	Once    bool   `json:"once,omitzero"`
+	Article string `json:"article"`
+}
+
+// Warning is how long before a term's end the people concerned are told: Long for terms of a month and more.
+type Warning struct {
+	Long  Term `json:"long"`
+	Days  Term `json:"days"`
+	Short Term `json:"short"`
+}
+
+// Events that are no milestones.
+const (
+	eventEnd       = "end"       // of the measure
+	eventRejection = "rejection" // of an urgent measure
+)
+
+// Milestones with a meaning of their own.
+const (
+	Told              = "told"
+	FirstInterception = "first-interception"
+	Report            = "report"
+	FinalReport       = "final-report"
+	Sealed            = "sealed"
+	Reviewed          = "reviewed"
+	Destroyed1        = "destroyed-1"
+	Destroyed2        = "destroyed-2"
+)
 
 // present tells for each field that a profile may demand whether an order has it.
 var present = map[string]func(*record.Order) bool{
@@ -80,6 +229,9 @@ var present = map[string]func(*record.Order) bool{
 	"classification":    func(o *record.Order) bool { return o.Classification != "" },
 	"accessEnd":         func(o *record.Order) bool { return !o.AccessEnd.IsZero() },
 }
+
+// needed are the fields that every profile demands, because Arca could not keep the order without them.
+var needed = []string{"scope.identifiers", "scope.kinds", "policeUnit", "capture", "court", "case", "classification", "accessEnd"}
 
 func said(list []string) bool { return len(list) > 0 && !slices.Contains(list, "") }
 
@@ -109,36 +261,79 @@ func loadProfile(name string) (*Profile, error) {
 		return nil, err
 	}
 	p, err := parseProfile(b)
+	if err == nil && fileOf(p.Name) != name {
+		err = fmt.Errorf("the profile's name is %q, its file's another", p.Name)
+	}
+	return p, err
+}
+
+func fileOf(name string) string { return strings.ToLower(name) + ".json" }
+
+// parseProfile reads a profile, strictly: what is unknown, missing or contradicts itself is refused by its name.
+func parseProfile(b []byte) (*Profile, error) {
+	whole, err := onBase(b)
 	if err != nil {
 		return nil, err
 	}
-	zone, err := profileFiles.ReadFile("profiles/" + p.Zone + ".tzif")
-	if err != nil {
+	p := &Profile{holidays: new(sync.Map)}
+	if err := json.Unmarshal(whole, p, json.RejectUnknownMembers(true)); err != nil {
 		return nil, err
+	}
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	zone, err := profileFiles.ReadFile("profiles/" + strings.ReplaceAll(p.Zone, "/", "-") + ".tzif")
+	if err != nil {
+		return nil, fmt.Errorf("zone: there is no data of %q", p.Zone)
 	}
 	p.zone, err = time.LoadLocationFromTZData(p.Zone, zone)
 	return p, err
 }
 
-func parseProfile(b []byte) (*Profile, error) {
-	p := new(Profile)
-	if err := json.Unmarshal(b, p, json.RejectUnknownMembers(true)); err != nil {
+// onBase puts a variant's members over those of its base, whole member by whole member; only the articles are joined, key by key.
+func onBase(b []byte) ([]byte, error) {
+	own, err := members(b)
+	if err != nil || own["base"] == nil {
+		return b, err
+	}
+	var base string
+	if err := json.Unmarshal(own["base"], &base); err != nil {
+		return nil, fmt.Errorf("base: %w", err)
+	}
+	raw, err := profileFiles.ReadFile("profiles/" + fileOf(base))
+	if err != nil || strings.ContainsAny(base, "/\\") {
+		return nil, fmt.Errorf("base: there is no profile %q", base)
+	}
+	whole, err := members(raw)
+	if err != nil {
 		return nil, err
 	}
-	for _, t := range []Term{p.FirstTerm, p.ExtensionTerm, p.Cap} {
-		if t.Months < 1 || t.Source == "" {
-			return nil, fmt.Errorf("a term has no months or no source")
+	if whole["base"] != nil {
+		return nil, fmt.Errorf("base: %q stands on a base itself", base)
+	}
+	articles, err := members(whole["articles"])
+	if err != nil {
+		return nil, err
+	}
+	more := map[string]jsontext.Value{}
+	if own["articles"] != nil {
+		if more, err = members(own["articles"]); err != nil {
+			return nil, fmt.Errorf("articles: %w", err)
 		}
 	}
-	if p.LastDay.Rule != "excluded" && p.LastDay.Rule != "included" {
-		return nil, fmt.Errorf("lastDay is excluded or included")
+	maps.Copy(articles, more)
+	maps.Copy(whole, own)
+	if whole["articles"], err = json.Marshal(articles); err != nil {
+		return nil, err
 	}
-	for _, i := range p.Items {
-		if present[i.Field] == nil || i.Name == "" || i.Source == "" {
-			return nil, fmt.Errorf("item %q is unknown or has no name or source", i.Field)
-		}
+	return json.Marshal(whole)
+}
+
+func members(b []byte) (m map[string]jsontext.Value, err error) {
+	if err = json.Unmarshal(b, &m); err == nil && m == nil {
+		err = fmt.Errorf("a profile is an object")
 	}
-	return p, nil
+	return m, err
 }
 
 // ProfileOf gives the statute profile of that name. Errors: problem.Invalid.
@@ -146,31 +341,39 @@ func ProfileOf(name string) (*Profile, error) {
 	if p := profiles()[name]; p != nil {
 		return p, nil
 	}
-	return nil, problem.New(problem.Invalid, "this installation does not know the statute profile that the order names; ES-588ter is known")
+	return nil, problem.New(problem.Invalid, "this installation does not know the statute profile that the order names; known are %s", strings.Join(Profiles(), ", "))
 }
+
+// Profiles lists the names of the statute profiles.
+func Profiles() []string { return slices.Sorted(maps.Keys(profiles())) }
+
+// Cite gives the article behind a key, as a message names it.
+func (p *Profile) Cite(key string) string { return p.Articles[key].Cite }
 
 // lacks names the first mandatory item that an order does not have.
 func (p *Profile) lacks(o *record.Order) error {
 	for _, i := range p.Items {
 		if !present[i.Field](o) {
-			return problem.New(problem.Invalid, "the order lacks %s (%s)", i.Name, i.Source)
+			return problem.New(problem.Invalid, "the order lacks %s (%s)", i.Name, p.Cite(i.Article))
 		}
 	}
 	return nil
 }
 
-// End is the instant at which a term that begins at from is over: the same date
-// that many months later, or the month's last day if it has no such date
-// (Código Civil art. 5). Only the date of from counts, not its hour. With the
-// last day excluded the term is over when that day begins.
-func (p *Profile) End(from time.Time, t Term) time.Time {
-	year, month, day := from.In(p.zone).Date()
-	first := time.Date(year, month+time.Month(t.Months), 1, 0, 0, 0, 0, p.zone)
-	if last := first.AddDate(0, 1, -1).Day(); day > last {
-		day = last
+// milestone finds a milestone that the statute knows.
+func (p *Profile) milestone(name string) (Waymark, bool) {
+	i := slices.IndexFunc(p.Milestones, func(w Waymark) bool { return w.Name == name })
+	if i < 0 {
+		return Waymark{}, false
 	}
-	if p.LastDay.Rule == "included" {
-		day++
+	return p.Milestones[i], true
+}
+
+// step finds a step of destruction.
+func (p *Profile) step(number int) (Step, bool) {
+	i := slices.IndexFunc(p.Destruction.Steps, func(s Step) bool { return s.Step == number })
+	if i < 0 {
+		return Step{}, false
 	}
-	return time.Date(first.Year(), first.Month(), day, 0, 0, 0, 0, p.zone).UTC()
+	return p.Destruction.Steps[i], true
 }
