@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -21,8 +22,8 @@ import (
 
 // lsFlags choose what is listed; all but order, week and mirror work on this machine only.
 type lsFlags struct {
-	order, week, mirror, purpose, kind, from, to, since, until string
-	fresh                                                      bool
+	order, week, mirror, purpose, kind, from, to, since, until, compartment string
+	fresh                                                                   bool
 }
 
 func (a *app) lsCommand() *cobra.Command {
@@ -48,7 +49,8 @@ func (a *app) lsCommand() *cobra.Command {
 	c.Flags().StringVar(&l.order, "order", "", "order chain")
 	c.Flags().StringVar(&l.week, "week", "", "ISO week, as 2026-W47 (else every week with keys)")
 	c.Flags().StringVar(&l.purpose, "purpose", "to see what there is", "what the index is asked for")
-	c.Flags().StringVar(&l.kind, "kind", "", "only call, message or session")
+	c.Flags().StringVar(&l.compartment, "compartment", "", compartmentUsage)
+	c.Flags().StringVar(&l.kind, "kind", "", "only call, message or session; of what people sealed note, transcript or resealed")
 	c.Flags().StringVar(&l.from, "from", "", "only from this number or label")
 	c.Flags().StringVar(&l.to, "to", "", "only to this number or label")
 	c.Flags().StringVar(&l.since, "since", "", "only what began at this time or later")
@@ -173,6 +175,9 @@ type shownRecording struct {
 	Name      string            `json:"name,omitempty"`
 	Title     string            `json:"title,omitempty"`
 	New       bool              `json:"new"`
+	By        string            `json:"by,omitempty"`   // who sealed it, where a person did
+	Of        string            `json:"of,omitempty"`   // the recording that they made it from
+	Mark      string            `json:"mark,omitempty"` // what a note marks it as
 }
 
 type listing struct {
@@ -215,7 +220,7 @@ func (a *app) listRecordings(ctx context.Context, f *installation.Folder, me act
 		out.Weeks = begun(shown.Units, seal.WeekOf(a.now()))
 	}
 	for _, week := range out.Weeks {
-		got, err := a.listWeek(ctx, r, hash, week, l.purpose)
+		got, err := a.listWeek(ctx, r, hash, week, l)
 		if problem.KindOf(err) == problem.NotFound {
 			out.Empty = append(out.Empty, emptyWeek{week, problem.MessageOf(err)})
 			continue
@@ -238,13 +243,14 @@ func begun(weeks []string, present string) []string {
 }
 
 // listWeek lists one week under a request that stands, or under a new one.
-func (a *app) listWeek(ctx context.Context, r *reader.Reader, chain record.Digest, week, purpose string) (*reader.Listing, error) {
+func (a *app) listWeek(ctx context.Context, r *reader.Reader, chain record.Digest, week string, l lsFlags) (*reader.Listing, error) {
 	own, err := r.Requests()
 	if err != nil {
 		return nil, err
 	}
+	compartment := cmp.Or(l.compartment, record.MainCompartment)
 	for _, q := range own {
-		if q.Request.Chain != chain || q.Request.Week != week || q.Request.Class != string(seal.IndexClass) || len(q.Request.Recordings) > 0 {
+		if q.Request.Chain != chain || q.Request.Compartment != compartment || q.Request.Week != week || q.Request.Class != string(seal.IndexClass) || len(q.Request.Recordings) > 0 {
 			continue
 		}
 		got, err := r.List(ctx, q.Hash)
@@ -257,7 +263,7 @@ func (a *app) listWeek(ctx context.Context, r *reader.Reader, chain record.Diges
 		}
 		return r.List(ctx, q.Hash)
 	}
-	asked, err := r.Ask(ctx, reader.AskInput{Chain: chain, Week: week, Class: seal.IndexClass, Purpose: purpose})
+	asked, err := r.Ask(ctx, reader.AskInput{Chain: chain, Week: week, Class: seal.IndexClass, Compartment: compartment, Purpose: l.purpose})
 	if err != nil {
 		return nil, err
 	}
@@ -273,7 +279,11 @@ func (out *listing) add(got *reader.Listing, week string, keep func(reader.Row) 
 		if !keep(row) {
 			continue
 		}
-		out.Recordings = append(out.Recordings, shownRecording{
+		of := ""
+		if row.By != "" {
+			of = row.Of.Recording.String()
+		}
+		out.Recordings = append(out.Recordings, shownRecording{By: row.By, Of: of, Mark: row.Of.Mark,
 			Recording: row.ID.String(), Order: out.Order, Week: week, Batch: row.Batch.String(), Start: row.Start, Seconds: row.Duration.Seconds(),
 			Kind: row.Kind, From: row.From, To: row.To, Direction: row.Direction, Target: row.Target, Codec: row.Codec,
 			Language: row.Language, Bytes: row.Size, Name: row.Name, Title: row.Title, New: row.New,
@@ -286,7 +296,7 @@ func (a *app) filter(l lsFlags) (func(reader.Row) bool, error) {
 	var since, until time.Time
 	var err error
 	if l.kind != "" {
-		if err := oneOf("--kind", l.kind, record.CommunicationKinds...); err != nil {
+		if err := oneOf("--kind", l.kind, slices.Concat(record.CommunicationKinds, record.MadeKinds)...); err != nil {
 			return nil, err
 		}
 	}
@@ -320,6 +330,9 @@ func (out listing) write(p *page) {
 		label := r.Title
 		if label == "" {
 			label = r.Name
+		}
+		if r.By != "" { // never to be taken for what was delivered
+			label = strings.TrimSpace(r.Mark+" of "+short(r.Of)) + ", by " + r.By
 		}
 		rows = append(rows, []string{short(r.Recording), when(r.Start), length, r.Kind, r.From, r.To, size(r.Bytes), r.Codec, label, news})
 	}

@@ -39,14 +39,17 @@ func (a *app) openCollector(ctx context.Context, f *installation.Folder, place s
 	if err != nil {
 		return nil, err
 	}
+	return a.openSpool(ctx, f, collector.Config{Folder: f.Dir(place), Signer: signer, Vault: f.Vault(signer)}, patience)
+}
+
+// openSpool opens a spool, of which cfg says whose and who deposits.
+func (a *app) openSpool(ctx context.Context, f *installation.Folder, cfg collector.Config, patience time.Duration) (*collector.Collector, error) {
 	trust, err := f.TrustFile()
 	if err != nil {
 		return nil, err
 	}
-	cfg := collector.Config{
-		Folder: f.Dir(place), Signer: signer, Trust: trust, Fingerprint: f.Config.Trust, Vault: f.Vault(signer),
-		Court: f.Keyholder("court", signer), Custodian: f.Keyholder("custodian", signer), HTTP: transfers, Now: a.now,
-	}
+	cfg.Trust, cfg.Fingerprint, cfg.HTTP, cfg.Now = trust, f.Config.Trust, transfers, a.now
+	cfg.Court, cfg.Custodian = f.Keyholder("court", cfg.Signer), f.Keyholder("custodian", cfg.Signer)
 	for end := a.now().Add(patience); ; {
 		c, err := collector.Open(cfg)
 		if problem.KindOf(err) != problem.Unavailable || !a.now().Before(end) {
@@ -121,7 +124,13 @@ func (a *app) beat(ctx context.Context, f *installation.Folder, r *receiptFolder
 		return err
 	}
 	defer c.Close()
-	return errors.Join(c.Tick(ctx), r.write(ctx, c))
+	left, err := a.beatReaders(ctx, f)
+	if left > 0 { // what leaves at this tick is a reader's pack, not a dummy
+		err = errors.Join(err, c.Leave(ctx))
+	} else {
+		err = errors.Join(err, c.Tick(ctx))
+	}
+	return errors.Join(err, r.write(ctx, c))
 }
 
 // follow fetches what is new, asking again for a moment while the log has yet to prove the newest pack.

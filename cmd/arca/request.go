@@ -49,7 +49,7 @@ func (a *app) openReaderTo(f *installation.Folder, me actor, place string, stdou
 		done()
 		return nil, nil, err
 	}
-	return r, func() { a.fileActs(r); done() }, nil
+	return r, func() { a.fileActs(r); a.leaveOwn(f, me); done() }, nil
 }
 
 // actPatience is how long a command waits at its end for keyholders to take what was written down of acts.
@@ -71,25 +71,26 @@ func (a *app) fileActs(r *reader.Reader) {
 
 // shownRequest is a request as ask and inbox show it.
 type shownRequest struct {
-	Request    string    `json:"request"`
-	Author     string    `json:"author,omitempty"`
-	Verified   bool      `json:"verified"` // the author's signature was checked here
-	Order      string    `json:"order"`
-	Week       string    `json:"week"`
-	Class      string    `json:"class"`
-	Purpose    string    `json:"purpose"`
-	Recordings []string  `json:"recordings,omitempty"` // none: the whole week
-	Asked      time.Time `json:"asked"`
-	Expires    time.Time `json:"expires"`
-	State      string    `json:"state"` // asked, approved, denied, ended
-	Differs    string    `json:"differs,omitempty"`
-	Waiting    string    `json:"waiting,omitempty"`
-	Mine       bool      `json:"mine"`
+	Request     string    `json:"request"`
+	Author      string    `json:"author,omitempty"`
+	Verified    bool      `json:"verified"` // the author's signature was checked here
+	Order       string    `json:"order"`
+	Week        string    `json:"week"`
+	Class       string    `json:"class"`
+	Purpose     string    `json:"purpose"`
+	Compartment string    `json:"compartment"`
+	Recordings  []string  `json:"recordings,omitempty"` // none: the whole week
+	Asked       time.Time `json:"asked"`
+	Expires     time.Time `json:"expires"`
+	State       string    `json:"state"` // asked, approved, denied, ended
+	Differs     string    `json:"differs,omitempty"`
+	Waiting     string    `json:"waiting,omitempty"`
+	Mine        bool      `json:"mine"`
 }
 
 func describeRequest(hash record.Digest, q record.Request) shownRequest {
 	out := shownRequest{Request: hash.String(), Order: q.Chain.String(), Week: q.Week, Class: q.Class, Purpose: q.Purpose,
-		Asked: q.Issued, Expires: q.Expires, State: "asked"}
+		Compartment: q.Compartment, Asked: q.Issued, Expires: q.Expires, State: "asked"}
 	for _, r := range q.Recordings {
 		out.Recordings = append(out.Recordings, r.Recording.String())
 	}
@@ -97,7 +98,7 @@ func describeRequest(hash record.Digest, q record.Request) shownRequest {
 }
 
 func (a *app) askCommand() *cobra.Command {
-	var order, week, class, purpose, term string
+	var order, week, class, purpose, term, compartment string
 	var recordings []string
 	c := a.command(spec{
 		use: "ask [ID…]", short: "Ask for recordings, or for a week's index",
@@ -113,7 +114,7 @@ func (a *app) askCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			in := reader.AskInput{Week: week, Class: seal.Class(class), Purpose: purpose}
+			in := reader.AskInput{Week: week, Class: seal.Class(class), Purpose: purpose, Compartment: compartment}
 			if term != "" {
 				if in.Term, err = parseSpan(term); err != nil {
 					return err
@@ -134,6 +135,7 @@ func (a *app) askCommand() *cobra.Command {
 	c.Flags().StringArrayVar(&recordings, "recording", nil, "id of a listed recording, as an ID on the line; may be repeated")
 	c.Flags().StringVar(&week, "week", "", "ISO week, as 2026-W47")
 	c.Flags().StringVar(&class, "class", "content", "index (who, when, how long) or content")
+	c.Flags().StringVar(&compartment, "compartment", "", compartmentUsage)
 	c.Flags().StringVar(&purpose, "purpose", "", "what it is for; approvers and auditors read it")
 	c.Flags().StringVar(&term, "for", "", "how long it lasts (default 24h, never past the order's access end)")
 	_ = c.MarkFlagRequired("purpose")

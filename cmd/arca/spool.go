@@ -27,17 +27,21 @@ type spoolAnswer struct {
 
 func (a *app) spoolCommand() *cobra.Command {
 	var place, folder string
-	var flush, refusals bool
+	var flush, refusals, mine bool
 	var fill uint64
 	c := a.command(spec{
 		use: "spool", short: "Show what is not yet proven, and why",
 		long: "Lists the packs that the collector still keeps: a pack leaves the spool only when the collector holds a witnessed proof of it\n" +
 			"and both keyholders' receipts. --refusals also lists what was delivered and not sealed. --receipts brings a folder of receipts\n" +
 			"up to date. --flush sends now. " + flushTells + "\n" +
+			"--mine shows, and with --flush sends, what you sealed yourself (arca note, transcript, reseal) instead of the collector's.\n" +
 			"--fill puts a dummy pack under a number that another collector has abandoned, where mirrors wait; the vault allows it after six hours.",
 		example: "arca spool\narca spool --flush --refusals --receipts receipts",
 		args:    cobra.NoArgs,
 		run: func(cmd *cobra.Command, _ []string) error {
+			if mine {
+				return a.ownSpool(cmd.Context(), place, flush)
+			}
 			if fill > 0 {
 				return a.fillGap(cmd.Context(), place, fill)
 			}
@@ -48,7 +52,11 @@ func (a *app) spoolCommand() *cobra.Command {
 	c.Flags().StringVar(&folder, "receipts", "", "folder to write missing receipts to")
 	c.Flags().BoolVar(&flush, "flush", false, "send now, outside the schedule")
 	c.Flags().Uint64Var(&fill, "fill", 0, "number of an abandoned pack to fill with a dummy")
+	c.Flags().BoolVar(&mine, "mine", false, "your own spool, of what you sealed yourself")
 	c.Flags().BoolVar(&refusals, "refusals", false, "list what was refused")
+	for _, other := range []string{"refusals", "receipts", "fill"} {
+		c.MarkFlagsMutuallyExclusive("mine", other)
+	}
 	return c
 }
 

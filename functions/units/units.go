@@ -38,17 +38,19 @@ func (m maker) refresh(ctx context.Context, event edge.Event) error {
 }
 
 func (m maker) ask(ctx context.Context, in *party.Body[wire.UnitsAsk]) (*party.Answer[wire.UnitKeys], error) {
-	k, err := m.Peer(ctx, &in.Target, in.RawBody)
-	if err != nil {
-		return nil, err
-	}
 	var units []seal.Unit
+	var chains []record.Digest
 	for _, ask := range in.Body.Units {
 		chain, err := record.ParseDigest(ask.Chain)
 		if err != nil {
 			return nil, err
 		}
+		chains = append(chains, chain)
 		units = append(units, seal.Unit{Order: chain, Week: ask.Week, Compartment: ask.Compartment, Classification: ask.Classification})
+	}
+	k, err := m.Sealer(ctx, &in.Target, in.RawBody, chains)
+	if err != nil {
+		return nil, err
 	}
 	statement, refused, err := k.EnsureUnits(ctx, units...)
 	return party.JSON(wire.UnitKeys{Refused: party.Refused(refused), Statement: statement}, err)

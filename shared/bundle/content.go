@@ -86,9 +86,13 @@ func (v *opened) openSealing(id record.ID) (*sealing, error) {
 }
 
 func (v *opened) readRecording(r Recording, s *sealing) (ShownRecording, error) {
-	out := ShownRecording{Recording: r.Recording, Sealed: s.collector, Content: NotDecrypted}
+	author := v.people[record.KeyID(s.statement.Collector)]
+	out := ShownRecording{Recording: r.Recording, Sealed: s.collector, Made: !author.Of(record.Collector), Content: NotDecrypted}
 	for _, p := range r.Parts {
 		out.Files = append(out.Files, v.x.secret(partPath(r.Recording, p.Ending)))
+	}
+	if out.Made != (r.Made != "") {
+		return out, denied("the index says of who sealed a recording something else than the signature under its batch")
 	}
 	at := slices.IndexFunc(s.members, func(m seal.Member) bool { return record.ID(m.Recording) == r.Recording })
 	if at < 0 {
@@ -143,6 +147,13 @@ func (v *opened) readOpening(r Recording, s *sealing, at int, packs []uint64, ou
 	ctx := seal.ContextOf(d.Recording, s.statement.Batch, s.statement.Unit)
 	if err := v.describe(r, o, d, ctx); err != nil {
 		return err
+	}
+	author := v.people[record.KeyID(s.statement.Collector)]
+	if err := o.Description.CheckAuthor(&author, s.statement.Unit.Compartment); err != nil {
+		return err
+	}
+	if out.Made && (r.Made != o.Description.Kind || r.Of != o.Description.Of.Recording) {
+		return denied("the index says of what a person sealed something else than its description")
 	}
 	out.Description = &o.Description
 	if !r.Whole() {

@@ -64,7 +64,9 @@ type Index struct {
 // Recording is what the index says of a recording.
 type Recording struct {
 	Batch     record.ID  `json:"batch"`
-	Packs     []LogProof `json:"packs"` // the packs that hold it, in order
+	Made      string     `json:"made,omitzero"` // note, transcript or resealed: sealed by a person and no collector
+	Of        record.ID  `json:"of,omitzero"`   // what they made it from
+	Packs     []LogProof `json:"packs"`         // the packs that hold it, in order
 	Parts     []Part     `json:"parts"`
 	Recording record.ID  `json:"recording"`
 }
@@ -103,7 +105,7 @@ type Span struct {
 const (
 	OmitRecordings  = "recordings"  // of the weeks that the bundle shows: Count of them
 	OmitSeconds     = "seconds"     // of Recording, all but Kept
-	OmitTranscripts = "transcripts" // of Count recordings
+	OmitTranscripts = "transcripts" // of Count recordings of which no transcript is in the bundle
 	OmitCustody     = "custody"     // the keyholders' journals
 	OmitReceipts    = "receipts"    // both keyholders' receipts, of Count batches
 	OmitTimestamps  = "timestamps"  // RFC 3161

@@ -130,7 +130,9 @@ func (x *Index) omitted(members, withoutReceipts int) (list []Omission) {
 			list = append(list, o)
 		}
 	}
-	list = append(list, Omission{What: OmitTranscripts, Count: len(x.Recordings)})
+	if n := x.untranscribed(); n > 0 {
+		list = append(list, Omission{What: OmitTranscripts, Count: n})
+	}
 	if !x.Custody {
 		list = append(list, Omission{What: OmitCustody})
 	}
@@ -138,6 +140,17 @@ func (x *Index) omitted(members, withoutReceipts int) (list []Omission) {
 		list = append(list, Omission{What: OmitReceipts, Count: withoutReceipts})
 	}
 	return append(list, Omission{What: OmitTimestamps})
+}
+
+// untranscribed counts the recordings, notes and transcripts apart, of which the bundle has no transcript.
+func (x *Index) untranscribed() (n int) {
+	for _, r := range x.Recordings {
+		transcript := func(t Recording) bool { return t.Made == record.KindTranscript && t.Of == r.Recording }
+		if (r.Made == "" || r.Made == record.KindResealed) && !slices.ContainsFunc(x.Recordings, transcript) {
+			n++
+		}
+	}
+	return n
 }
 
 func countMembers(batches []Batch) (n int, err error) {

@@ -10,7 +10,7 @@ import (
 var DefaultWhy = map[string]string{
 	OmitRecordings:  "not among the recordings that this disclosure was asked for",
 	OmitSeconds:     "left out by the maker of the bundle",
-	OmitTranscripts: "none were made with this system",
+	OmitTranscripts: "none was asked for, or none was made",
 	OmitCustody:     "the maker of the bundle may not read the keyholders' journals; a clerk or judge of the court may",
 	OmitReceipts:    "the collector's receipts were not at hand",
 	OmitTimestamps:  "none were taken; time is the witnesses' alone",
@@ -35,7 +35,7 @@ var words = struct {
 func omissionText(o Omission) string {
 	switch o.What {
 	case OmitRecordings:
-		return count(o.Count, "more recording") + " that the collectors sealed in the same weeks"
+		return count(o.Count, "more recording") + " of the same weeks, notes and transcripts included"
 	case OmitSeconds:
 		var kept []string
 		for _, s := range o.Kept {
@@ -43,7 +43,7 @@ func omissionText(o Omission) string {
 		}
 		return fmt.Sprintf("of recording %s everything but %s", o.Recording, strings.Join(kept, ", "))
 	case OmitTranscripts:
-		return "transcripts and notes of " + count(o.Count, "recording")
+		return "transcripts of " + count(o.Count, "recording")
 	case OmitCustody:
 		return "the keyholders' journals of the case"
 	case OmitReceipts:

@@ -53,9 +53,10 @@ type ShownRecording struct {
 	Recording   record.ID           `json:"recording"`
 	Files       []string            `json:"files"`
 	Description *record.Description `json:"description,omitempty"` // unless it is encrypted and no key was given
-	Sealed      string              `json:"collector"`
-	Witnessed   time.Time           `json:"witnessed,omitzero"` // earliest cosignature over its last pack, once the description shows that it is its
-	Content     string              `json:"content"`            // "as sealed", or what stands in the way
+	Sealed      string              `json:"collector"`             // who sealed it
+	Made        bool                `json:"made,omitempty"`        // a person did, and no collector
+	Witnessed   time.Time           `json:"witnessed,omitzero"`    // earliest cosignature over its last pack, once the description shows that it is its
+	Content     string              `json:"content"`               // "as sealed", or what stands in the way
 }
 
 // ShownOmission is an omission in words.
@@ -321,7 +322,8 @@ func (v *opened) openStatus(raw, party string, state law.State) error {
 	return nil
 }
 
-// readBatches verifies every batch that the bundle shows to exist, by its collector, and that each collector's are without gap from the first.
+// readBatches verifies every batch that the bundle shows to exist, by its author, and that each author's are without gap from the first. Authors are
+// collectors, and the people of the case for what they sealed themselves (record.Description.CheckAuthor).
 func (v *opened) readBatches() error {
 	var list []Batch
 	if err := v.read(unitsPath, &list, maxIndex); err != nil {
@@ -334,8 +336,11 @@ func (v *opened) readBatches() error {
 			return err
 		}
 		collector, ok := v.people[record.KeyID(st.Collector)]
-		if !ok || !collector.Of(record.Collector) {
-			return incomplete("the enrolment of the collector of a batch is missing")
+		if !ok || collector.Of(record.Mirror) || collector.Key.Ed25519() == nil {
+			return incomplete("the enrolment of the author of a batch is missing")
+		}
+		if !collector.Of(record.Collector) && st.Members != 1 {
+			return denied("a batch of several recordings is signed by nobody who is enrolled as a collector")
 		}
 		if len(one.Signature) != len(seal.Signature{}) {
 			return denied("a batch's signature has another length")
@@ -346,7 +351,7 @@ func (v *opened) readBatches() error {
 		}
 		line := st.Collector.String() + string(st.Unit.Bytes())
 		if before, ok := last[line]; ok && !st.Follows(before) || !ok && st.Number != 1 {
-			return incomplete("a batch of collector %q is missing before number %d", collector.Name, st.Number)
+			return incomplete("a batch of %q is missing before number %d", collector.Name, st.Number)
 		}
 		if _, twice := v.batches[record.ID(st.Batch)]; twice || record.Digest(st.Unit.Order) != v.x.Chain {
 			return denied("a batch is of another order, or in the bundle twice")
@@ -419,8 +424,11 @@ func (v *opened) readOmissions() error {
 // conclude says in words what was proven, and what was not. ours: the page for people is the one that this version makes.
 func (v *opened) conclude(ours bool) {
 	r := &v.report
-	whole, hidden, parts := 0, 0, 0
+	whole, hidden, parts, made := 0, 0, 0, 0
 	for _, s := range r.Recordings {
+		if s.Made {
+			made++
+		}
 		switch s.Content {
 		case AsSealed:
 			whole++
@@ -432,7 +440,13 @@ func (v *opened) conclude(ours bool) {
 	}
 	add := func(list *[]string, format string, args ...any) { *list = append(*list, fmt.Sprintf(format, args...)) }
 	add(&r.Shown, "made by %q, enrolled by those who enrol here, and not one byte changed since", r.Maker)
-	add(&r.Shown, "%s sealed by enrolled collectors", count(len(r.Recordings), "recording"))
+	if n := len(r.Recordings) - made; n > 0 {
+		add(&r.Shown, "%s sealed by enrolled collectors", count(n, "recording"))
+	}
+	if made > 0 {
+		add(&r.Shown, "%s sealed by people of the case and no collector: notes, transcripts or recordings sealed again", count(made, "recording"))
+		add(&r.NotShown, "that what people sealed says what they opened: for that there is their signature")
+	}
 	if hidden == 0 {
 		add(&r.Shown, "their packs stood in the witnessed log when it says")
 	}

@@ -35,6 +35,7 @@ type Keyholder interface {
 	Units(ctx context.Context, asks ...wire.UnitAsk) (statement string, refused []error, err error)
 	FileNotes(ctx context.Context, notes ...[]byte) (receipts []string, refused []error, err error)
 	FileRefusal(ctx context.Context, statement string) error
+	FileAct(ctx context.Context, statement string) error
 	People(ctx context.Context) (wire.People, error)
 }
 
@@ -50,6 +51,7 @@ type Config struct {
 	HTTP        *http.Client     // for uploads, which need no credentials
 	Now         func() time.Time // the clock
 	Enrolment   record.Joint     // this collector's, for receipts; otherwise asked of the court
+	Owner       record.KeyID     // whose spool it is, when a machine without their key deposits from it (Deposit); zero: Signer's
 
 	fault func(step string) error // stops the process's writes and calls, in tests
 }

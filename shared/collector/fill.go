@@ -33,6 +33,7 @@ type filler struct {
 type openBatch struct {
 	*seal.Batch
 	keys        *unitKeys
+	vouch       func(record.Made) (string, error) // of a reader's only item
 	descriptors []seal.Descriptor
 	lines       []recordingLine
 	items       []int
@@ -72,6 +73,11 @@ func (f *filler) add(j *job) error {
 	if err != nil {
 		return err
 	}
+	if f.batch != nil && (f.batch.vouch != nil || j.Vouch != nil) {
+		if err := f.closeBatch(); err != nil {
+			return err
+		}
+	}
 	if err := f.makeRoom(j.group.keys, size, length); err != nil {
 		return err
 	}
@@ -80,7 +86,7 @@ func (f *filler) add(j *job) error {
 		if err != nil {
 			return err
 		}
-		f.batch = &openBatch{Batch: b, keys: j.group.keys}
+		f.batch = &openBatch{Batch: b, keys: j.group.keys, vouch: j.Vouch}
 	}
 	f.running = true
 	defer func() { f.running = false }()
@@ -303,10 +309,22 @@ func (f *filler) closeBatch() error {
 	if err != nil {
 		return err
 	}
-	f.pack.side.Batches = append(f.pack.side.Batches, batchLine{Before: before.pack, Custodian: b.Sealed(seal.Custodian), Note: court.Bytes(), Recordings: b.lines})
+	act, err := b.vouched(signed.Statement)
+	if err != nil {
+		return err
+	}
+	f.pack.side.Batches = append(f.pack.side.Batches, batchLine{Act: act, Before: before.pack, Custodian: b.Sealed(seal.Custodian), Note: court.Bytes(), Recordings: b.lines})
 	f.pack.done = append(f.pack.done, b.items...)
 	f.heads[unit] = head{signed.Statement, f.pack.side.Number}
 	return f.hold(0)
+}
+
+// vouched gives the act that goes with a reader's batch, "" for a collector's.
+func (b *openBatch) vouched(st seal.Statement) (string, error) {
+	if b.vouch == nil {
+		return "", nil
+	}
+	return b.vouch(record.Made{Batch: record.ID(st.Batch), Compartment: st.Unit.Compartment, Recording: b.lines[0].ID, Statement: record.Digest(st.Hash())})
 }
 
 // begin starts the next pack under the next reserved number.

@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -53,7 +54,7 @@ func (n *numbers) use(number uint64) {
 }
 
 func (c *Collector) readNumbers() error {
-	own := numbers{Audience: c.cfg.Fingerprint, Collector: c.cfg.Signer.Public().ID()}
+	own := numbers{Audience: c.cfg.Fingerprint, Collector: cmp.Or(c.cfg.Owner, c.cfg.Signer.Public().ID())}
 	err := readStored(c.path(numbersFile), &c.numbers)
 	if errors.Is(err, fs.ErrNotExist) {
 		c.numbers = own

@@ -22,6 +22,9 @@ type Item struct {
 	Size        int64              // bytes of content, -1 when not known
 	// Open gives the content, once, when its turn comes. It is read to its end and closed.
 	Open func() (io.ReadCloser, error)
+	// Vouch makes this an item of a reader's, who signs what they seal themselves: alone in its batch, it is held against what it was made from and
+	// not against the order's scope. It gives the signed act that says so (record.Act), which both keyholders want before the note.
+	Vouch func(record.Made) (string, error)
 }
 
 // Sealed is what became of an Item. With Err nil the recording is durable in the spool.
@@ -64,6 +67,9 @@ type group struct {
 func (c *Collector) Seal(ctx context.Context, items []Item, progress func(done, total int64)) ([]Sealed, error) {
 	if len(items) > MaxItems {
 		return nil, problem.New(problem.Invalid, "one call seals at most %d items; seal them in several", MaxItems)
+	}
+	if c.cfg.Owner != (record.KeyID{}) {
+		return nil, problem.New(problem.Denied, "this spool is another's; only its owner seals into it")
 	}
 	c.sealing.Lock()
 	defer c.sealing.Unlock()
@@ -174,7 +180,7 @@ func (c *Collector) prepareSome(ctx context.Context, groups []*group) {
 	for i, g := range groups {
 		g.order, g.err = orders[i], errs[i]
 		// Covered items only are worth a unit: a keyholder refuses weeks outside the window with the same words as we do.
-		if g.err == nil && slices.ContainsFunc(g.jobs, func(j *job) bool { return g.order.admits(&j.Description) == nil }) {
+		if g.err == nil && slices.ContainsFunc(g.jobs, func(j *job) bool { return g.order.admits(&j.Item) == nil }) {
 			worth = append(worth, g)
 			units = append(units, seal.Unit{Order: g.chain, Week: g.week, Compartment: g.compartment, Classification: g.order.Classification})
 		}
@@ -185,10 +191,15 @@ func (c *Collector) prepareSome(ctx context.Context, groups []*group) {
 	}
 }
 
-// admits finds the order's identifier that a description is about, and refuses what the order does not cover.
-func (o *order) admits(d *record.Description) error {
+// admits finds the order's identifier that a description is about, and refuses what the order does not cover. What a reader made was covered when
+// it was delivered: both keyholders look whether it was released to them.
+func (o *order) admits(item *Item) error {
+	d := &item.Description
 	if err := checkDescription(d); err != nil {
 		return err
+	}
+	if item.Vouch != nil {
+		return nil
 	}
 	if d.Target == (record.Identifier{}) {
 		for _, id := range o.Scope.Identifiers {
@@ -254,6 +265,9 @@ func (f *filler) one(j *job) error {
 		if kind := problem.KindOf(err); kind == problem.Unavailable || kind == problem.Internal {
 			return err
 		}
+		if j.Vouch != nil {
+			return nil // refused to a person, who is told; a refusal is of what was delivered
+		}
 		f.results[j.index].Refused = true
 		return f.c.refuse(j.Chain, j.Description.Name, err)
 	}
@@ -280,7 +294,7 @@ func (f *filler) judge(j *job) error {
 	if g.err != nil {
 		return g.err
 	}
-	return g.order.admits(&j.Description)
+	return g.order.admits(&j.Item)
 }
 
 // open opens an item's content. Of content with unknown length it looks at the first bytes: most ends there.

@@ -51,6 +51,44 @@ func (c *Collector) Tick(ctx context.Context) error {
 	return errors.Join(c.send(ctx, time.Time{}), dummy, c.reportRefusals(ctx))
 }
 
+// Leave sends what waits as far as it goes without a dummy and without waiting for proofs: the beat of a spool whose machine is not always there.
+func (c *Collector) Leave(ctx context.Context) error {
+	c.sending.Lock()
+	defer c.sending.Unlock()
+	return c.send(ctx, time.Time{})
+}
+
+// File is Leave for a spool from which another deposits: it files what has arrived, and looks for its proof.
+func (c *Collector) File(ctx context.Context) error {
+	c.sending.Lock()
+	defer c.sending.Unlock()
+	list := slices.DeleteFunc(c.waiting(), func(e *entry) bool { return !e.at.Arrived })
+	first := errors.Join(c.noteAll(ctx, list), c.proveAll(ctx, list, time.Time{}))
+	return errors.Join(first, c.archive(slices.DeleteFunc(list, func(e *entry) bool { return !e.at.Proven })))
+}
+
+// Deposit uploads what waits, files nothing, and tells how many packs left: the site's tick does it for a reader's spool, whose notes only
+// the reader files.
+func (c *Collector) Deposit(ctx context.Context) (left int, err error) {
+	c.sending.Lock()
+	defer c.sending.Unlock()
+	before := c.arrived()
+	err = c.depositAll(ctx, c.waiting())
+	return c.arrived() - before, err
+}
+
+// arrived counts the packs of the spool that the vault has.
+func (c *Collector) arrived() (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, e := range c.entries {
+		if e.at.Arrived {
+			n++
+		}
+	}
+	return n
+}
+
 // fillUnused makes a dummy of every reserved number that has no pack.
 func (c *Collector) fillUnused(ctx context.Context) error {
 	if c.numbers.Pending != nil {
@@ -285,7 +323,7 @@ func (c *Collector) noteBatches(ctx context.Context, role seal.Role, e *entry, s
 		if err != nil {
 			return err
 		}
-		p := pendingNote{place: i, note: note, raw: note.Bytes(), before: side.Batches[i].Before}
+		p := pendingNote{place: i, note: note, raw: note.Bytes(), before: side.Batches[i].Before, act: side.Batches[i].Act}
 		if len(some) == wire.MaxNotes || size+len(p.raw)+4 > wire.MaxNotesBytes {
 			if err := file(); first == nil {
 				first = err
@@ -307,6 +345,7 @@ type pendingNote struct {
 	note   *seal.Note
 	raw    []byte
 	before uint64 // the pack in which the batch before it lies
+	act    string // goes before the note if there is one
 }
 
 // fileNotes files notes in one call and verifies the receipts. What was not filed with the others is filed alone, after what it
@@ -351,6 +390,11 @@ func (c *Collector) callNotes(ctx context.Context, role seal.Role, list []pendin
 	}
 	var raws [][]byte
 	for _, p := range list {
+		if p.act != "" { // filing it again changes nothing
+			if err := c.keyholder(role).FileAct(ctx, p.act); err != nil {
+				return nil, nil, err
+			}
+		}
 		raws = append(raws, p.raw)
 	}
 	return c.keyholder(role).FileNotes(ctx, raws...)
@@ -365,11 +409,11 @@ func (c *Collector) fileAlone(ctx context.Context, role seal.Role, p pendingNote
 	} else if !others {
 		return "", why
 	}
-	return c.fileNote(ctx, role, p.note)
+	return c.fileNote(ctx, role, p)
 }
 
-func (c *Collector) fileNote(ctx context.Context, role seal.Role, note *seal.Note) (string, error) {
-	receipts, refused, err := c.callNotes(ctx, role, []pendingNote{{raw: note.Bytes()}})
+func (c *Collector) fileNote(ctx context.Context, role seal.Role, p pendingNote) (string, error) {
+	receipts, refused, err := c.callNotes(ctx, role, []pendingNote{p})
 	if err != nil {
 		return "", err
 	}
@@ -379,24 +423,24 @@ func (c *Collector) fileNote(ctx context.Context, role seal.Role, note *seal.Not
 // refile files again the notes before a batch, at a keyholder that misses them because it was restored from an older
 // backup. It goes back to the first that the keyholder accepts and then forward. The archive keeps every note.
 func (c *Collector) refile(ctx context.Context, role seal.Role, pack uint64, after seal.Statement) error {
-	var missing []*seal.Note
+	var missing []pendingNote
 	for after.Number > 1 {
-		note, before, err := c.noteBefore(role, pack, after)
+		p, err := c.noteBefore(role, pack, after)
 		if err != nil {
 			return err
 		}
-		_, err = c.fileNote(ctx, role, note)
+		_, err = c.fileNote(ctx, role, p)
 		if err == nil {
 			break
 		}
 		if problem.KindOf(err) != problem.Conflict {
 			return err
 		}
-		missing = append(missing, note)
-		pack, after = before, note.Statement
+		missing = append(missing, p)
+		pack, after = p.before, p.note.Statement
 	}
-	for _, note := range slices.Backward(missing) {
-		if _, err := c.fileNote(ctx, role, note); err != nil {
+	for _, p := range slices.Backward(missing) {
+		if _, err := c.fileNote(ctx, role, p); err != nil {
 			return err
 		}
 	}
@@ -404,21 +448,21 @@ func (c *Collector) refile(ctx context.Context, role seal.Role, pack uint64, aft
 }
 
 // noteBefore finds the note that a statement follows, and the pack in which the one before that lies.
-func (c *Collector) noteBefore(role seal.Role, pack uint64, after seal.Statement) (*seal.Note, uint64, error) {
+func (c *Collector) noteBefore(role seal.Role, pack uint64, after seal.Statement) (p pendingNote, err error) {
 	side, err := c.sidecar(pack)
 	if err != nil {
-		return nil, 0, problem.Wrap(problem.Conflict, err, "a keyholder misses earlier batches of this collector, and the spool's archive no longer has them; restore the archive or the keyholder")
+		return p, problem.Wrap(problem.Conflict, err, "a keyholder misses earlier batches of this collector, and the spool's archive no longer has them; restore the archive or the keyholder")
 	}
 	for _, line := range side.Batches {
 		note, err := line.note(role)
 		if err != nil {
-			return nil, 0, err
+			return p, err
 		}
 		if after.Follows(note.Statement) {
-			return note, line.Before, nil
+			return pendingNote{note: note, raw: note.Bytes(), before: line.Before, act: line.Act}, nil
 		}
 	}
-	return nil, 0, problem.New(problem.Internal, "the spool's archive does not hold the batch before this one; tell the operator")
+	return p, problem.New(problem.Internal, "the spool's archive does not hold the batch before this one; tell the operator")
 }
 
 // proveAll looks for the proof of every arrived pack, until the instant if there is one.

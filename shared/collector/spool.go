@@ -36,6 +36,7 @@ type sidecar struct {
 
 // batchLine is a batch that ended in the pack.
 type batchLine struct {
+	Act        string          `json:"act,omitzero"`    // a reader's, which keyholders want before the note
 	Before     uint64          `json:"before,omitzero"` // the pack in which the unit's batch before ended
 	Custodian  []byte          `json:"custodian"`       // c_custodian; the rest of the custodian's note is as in the court's
 	Note       []byte          `json:"note"`            // the court's note

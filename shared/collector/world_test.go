@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -119,6 +120,8 @@ func (w *world) order(label string, change func(*record.Order)) record.Digest {
 
 // fakeKeyholder does what a keyholder does for a collector, with real keys and signatures and no storage.
 type fakeKeyholder struct {
+	acts []string // filed, each once
+
 	mu     sync.Mutex
 	w      *world
 	role   seal.Role
@@ -229,6 +232,13 @@ func (k *fakeKeyholder) unitKey(ask wire.UnitAsk) record.UnitKey {
 	}
 	k.units[u] = true
 	return out
+}
+
+func (k *fakeKeyholder) FileAct(_ context.Context, statement string) error {
+	if !slices.Contains(k.acts, statement) {
+		k.acts = append(k.acts, statement)
+	}
+	return nil
 }
 
 func (k *fakeKeyholder) FileRefusal(ctx context.Context, statement string) error {

@@ -130,11 +130,12 @@ type Extent struct {
 	Batch      record.ID     `json:"batch,omitzero"`
 	Bundle     record.Digest `json:"bundle,omitzero"`
 	Bytes      record.Span   `json:"bytes,omitzero"`
+	Made       record.Made   `json:"made,omitzero"` // what was sealed of it
 	Millis     record.Span   `json:"millis,omitzero"`
 	Pack       uint64        `json:"pack,omitzero"`
 	PackDigest record.Digest `json:"packDigest,omitzero"`
 	Recordings int           `json:"recordings,omitzero"` // how many the act was on
-	Sealed     record.Digest `json:"sealed,omitzero"`     // hash of the collector's signed batch statement, which commits to all halves
+	Sealed     record.Digest `json:"sealed,omitzero"`     // hash of the signed batch statement, which commits to all halves
 	To         string        `json:"to,omitzero"`         // to whom it was disclosed
 	Whole      bool          `json:"whole,omitzero"`
 }

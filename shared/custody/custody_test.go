@@ -219,6 +219,74 @@ func forged(t *testing.T, j judge) *Finding {
 	return nil
 }
 
+// annotated is ana's act on the first recording, of which she sealed what a batch holds.
+func (w *world) annotated(b record.NotedEvent) record.StatementEvent {
+	a := record.Act{Audience: w.hash, Chain: w.in.Chain, Issued: w.at, Kind: record.EventAnnotated, Nonce: newID(), Recordings: w.refs[:1], Request: w.request,
+		Result: record.Completed, Whole: true, Made: record.Made{Batch: b.Batch, Compartment: "main", Kind: record.KindTranscript, Recording: b.Recordings[0], Statement: b.Statement}}
+	must(w.t, a.Validate())
+	return record.StatementEvent{By: w.people["ana"].Public().ID(), Reason: record.Completed, Request: w.request, Statement: w.sign("ana", record.TypeAct, a)}
+}
+
+func TestWhatAPersonSealedStandsOnBothTimelines(t *testing.T) {
+	w := newWorld(t).story()
+	made := w.sealedBy("ana", 1)
+	w.both(record.EventAnnotated, w.annotated(made))
+	w.both(record.EventNoted, made)
+	w.in.Journals = w.journals()
+	of, err := Read(w.in)
+	must(t, err)
+	if last := of.Entries[len(of.Entries)-1]; !of.Complete || last.Words() != "annotated" || last.Who() != "ana (investigator)" ||
+		last.On.Words() != "the whole, transcript "+made.Recordings[0].String()[:8]+" in main" {
+		t.Errorf("%+v %q %+v", of.Findings, last.On.Words(), last)
+	}
+	w.in.Recording = made.Recordings[0]
+	itself, err := Read(w.in)
+	must(t, err)
+	if n := len(itself.Entries); n != 3 || itself.Entries[1].Words() != "annotated" || itself.Entries[2].Words() != "sealed by a reader" || !itself.Complete {
+		t.Errorf("%+v %+v", itself.Findings, itself.Entries)
+	}
+}
+
+// A batch that a person sealed and no act speaks of would stand among what collectors delivered.
+func TestABatchOfAPersonWithoutItsActIsNamed(t *testing.T) {
+	named := func(twin bool, prepare func(w *world) record.NotedEvent) bool {
+		w := newWorld(t).story()
+		w.both(record.EventNoted, prepare(w))
+		w.in.Journals = w.journals()
+		var j judge = strict{w.in.Verifier}
+		if twin {
+			j = twinVouched{strict{w.in.Verifier}}
+		}
+		got, err := read(w.in, j)
+		must(t, err)
+		return slices.ContainsFunc(got.Findings, func(f Finding) bool { return f.Grave && strings.Contains(f.Text, "no act of theirs") })
+	}
+	for name, prepare := range map[string]func(w *world) record.NotedEvent{
+		"without an act": func(w *world) record.NotedEvent { return w.sealedBy("ana", 1) },
+		"of two recordings": func(w *world) record.NotedEvent {
+			b := w.sealedBy("ana", 2)
+			w.both(record.EventAnnotated, w.annotated(b))
+			return b
+		},
+		"vouched for by another": func(w *world) record.NotedEvent {
+			b := w.sealedBy("boss", 1)
+			w.both(record.EventAnnotated, w.annotated(b))
+			return b
+		},
+	} {
+		if !named(false, prepare) {
+			t.Errorf("a person's batch %s is not named", name)
+		}
+		if named(true, prepare) {
+			t.Errorf("a person's batch %s is named by something else, so nothing tests the check", name)
+		}
+	}
+}
+
+type twinVouched struct{ strict }
+
+func (twinVouched) vouched(*journal, person, record.NotedEvent) *Finding { return nil }
+
 func TestWithheldEventsAreStated(t *testing.T) {
 	w := newWorld(t).story()
 	for p := range Parties {

@@ -20,6 +20,8 @@ type judge interface {
 	logged(l Line) (logged, *Finding)
 	// signed verifies a statement under its author's enrolment.
 	signed(people map[record.KeyID]person, raw string, typ record.Type) *Finding
+	// vouched says what is wrong with a batch that its author was not enrolled to deliver.
+	vouched(j *journal, author person, b record.NotedEvent) *Finding
 	// agree compares both journals.
 	agree(court, custodian *journal) []Finding
 }
@@ -131,6 +133,18 @@ func (strict) signed(people map[record.KeyID]person, raw string, typ record.Type
 		return &Finding{Code: Unsigned, Grave: true, Text: "its statement was not signed by the author whom it names, or is of another kind"}
 	}
 	return nil
+}
+
+// vouched wants, before a batch that a person sealed, their act that says of what they made it: one recording, alone. So nobody's note comes to
+// stand among what collectors delivered.
+func (strict) vouched(j *journal, author person, b record.NotedEvent) *Finding {
+	if author.Of(record.Collector) || j.made[b.Statement] == b.Collector && len(b.Recordings) == 1 {
+		return nil
+	}
+	if j.checked.Withheld > 0 {
+		return &Finding{Code: Unknown, Text: "it is of a batch that a person sealed, and their act that says so is not among the events that are shown"}
+	}
+	return &Finding{Code: Unsigned, Grave: true, Text: "it is of a batch that a person sealed, and no act of theirs before it says so"}
 }
 
 // agree names what one keyholder has and the other has not. Of an act with a statement one copy on each side is enough; of releases each

@@ -73,6 +73,7 @@ type journal struct {
 	held     map[string]held
 	opened   []opened
 	released map[release]bool
+	made     map[record.Digest]record.KeyID // who said, by the hash of the batch's statement, that they sealed a batch
 }
 
 // reading is a Read under way.
@@ -116,7 +117,7 @@ func (r *reading) find(list ...Finding) { r.out.Findings = append(r.out.Findings
 // journal reads and verifies one keyholder's journal.
 func (r *reading) journal(party string) error {
 	j := &journal{at: &place{party: party, chain: r.in.Chain, next: 1, known: true, seen: map[int64]record.Digest{}},
-		checked: Checked{Party: party}, held: map[string]held{}, released: map[release]bool{}}
+		checked: Checked{Party: party}, held: map[string]held{}, released: map[release]bool{}, made: map[record.Digest]record.KeyID{}}
 	r.journals[party] = j
 	i := slices.IndexFunc(r.in.Journals, func(given Journal) bool { return given.Party == party })
 	if i < 0 || len(r.in.Journals[i].Lines) == 0 {
@@ -201,7 +202,7 @@ func (r *reading) note(j *journal, e event) *Finding {
 		hold("admitted "+b.Member.String(), "the order's member "+b.Member.Short(), false)
 		return r.judge.signed(r.people, b.Statement, record.TypeOrder)
 	case record.EventNoted:
-		return r.noteBatch(e, hold, unreadable)
+		return r.noteBatch(j, e, hold, unreadable)
 	case record.EventReleased:
 		return r.noteRelease(j, e, hold, unreadable)
 	case record.EventUnit:
@@ -218,7 +219,7 @@ func (r *reading) note(j *journal, e event) *Finding {
 	return r.noteStatement(j, e, b, hold)
 }
 
-func (r *reading) noteBatch(e event, hold func(string, string, bool), unreadable *Finding) *Finding {
+func (r *reading) noteBatch(j *journal, e event, hold func(string, string, bool), unreadable *Finding) *Finding {
 	var b record.NotedEvent
 	if e.body(&b) != nil {
 		return unreadable
@@ -237,7 +238,7 @@ func (r *reading) noteBatch(e event, hold func(string, string, bool), unreadable
 	if copy(signature[:], b.Signature) != len(b.Signature) || st.Verify(p.Key.Ed25519(), signature) != nil {
 		return &Finding{Code: Unsigned, Grave: true, Text: "the batch was not signed by its collector"}
 	}
-	return nil
+	return r.judge.vouched(j, p, b)
 }
 
 func (r *reading) noteRelease(j *journal, e event, hold func(string, string, bool), unreadable *Finding) *Finding {
@@ -268,6 +269,7 @@ var types = map[record.EventKind][]record.Type{
 	record.EventAsked: {record.TypeRequest}, record.EventApproved: {record.TypeApproval}, record.EventDenied: {record.TypeApproval},
 	record.EventRefused: {record.TypeRequest, record.TypeApproval, record.TypeAct, record.TypeRefusal},
 	record.EventFound:   {record.TypeAct}, record.EventOpened: {record.TypeAct}, record.EventCopied: {record.TypeAct}, record.EventDisclosed: {record.TypeAct},
+	record.EventAnnotated: {record.TypeAct}, record.EventMoved: {record.TypeAct},
 }
 
 func (r *reading) noteStatement(j *journal, e event, b record.StatementEvent, hold func(string, string, bool)) *Finding {
@@ -286,6 +288,9 @@ func (r *reading) noteStatement(j *journal, e event, b record.StatementEvent, ho
 		var a record.Act
 		if record.Unmarshal(st.Payload, &a) != nil || a.Kind != e.Kind || a.Request != b.Request {
 			return &Finding{Code: Altered, Grave: true, Text: "its statement says another act"}
+		}
+		if a.Made != (record.Made{}) {
+			j.made[a.Made.Statement] = st.Author
 		}
 		for _, ref := range a.Recordings {
 			j.opened = append(j.opened, opened{e.Number, release{a.Request, ref}})

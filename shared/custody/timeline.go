@@ -13,6 +13,7 @@ import (
 // Acts that are not named like their event.
 const (
 	actSealed    = "sealed"    // the event noted: the collector received and sealed it
+	actMade      = "made"      // the same of what a person sealed
 	actDeposited = "deposited" // a pack's event
 	actRefused   = "refused"
 )
@@ -132,6 +133,9 @@ func (r *reading) entry(c *concern, e event) (out Entry, key string, ok bool) {
 			return out, "", false
 		}
 		out.Act, out.By, out.Statement, out.Result = actSealed, r.actor(b.Collector, record.Digest{}), b.Statement, record.Completed
+		if author, known := r.people[b.Collector]; known && !author.Of(record.Collector) {
+			out.Act = actMade
+		}
 		out.On = Extent{Batch: b.Batch, Recordings: len(b.Recordings), Sealed: b.Statement, Whole: true}
 		return out, "noted " + b.Statement.String(), true
 	case record.EventReleased:
@@ -244,11 +248,12 @@ func (e *Entry) asked(c *concern, st record.Statement, recording record.ID) bool
 
 func (e *Entry) acted(c *concern, st record.Statement, recording record.ID) bool {
 	var a record.Act
-	if record.Unmarshal(st.Payload, &a) != nil || !slices.Contains(a.Recordings, record.Reference{Batch: c.batch, Recording: recording}) {
+	of := record.Reference{Batch: c.batch, Recording: recording}
+	if record.Unmarshal(st.Payload, &a) != nil || !slices.Contains(a.Recordings, of) && of != (record.Reference{Batch: a.Made.Batch, Recording: a.Made.Recording}) {
 		return false
 	}
 	e.Request, e.Result, e.Claimed = a.Request, a.Result, a.Issued
-	e.On = Extent{Batch: c.batch, Bundle: a.Bundle, Bytes: a.Bytes, Millis: a.Millis, Recordings: len(a.Recordings), To: a.To, Whole: a.Whole}
+	e.On = Extent{Batch: c.batch, Bundle: a.Bundle, Bytes: a.Bytes, Made: a.Made, Millis: a.Millis, Recordings: len(a.Recordings), To: a.To, Whole: a.Whole}
 	e.Why = a.Reason
 	if q, known := c.requests[a.Request]; known {
 		e.Class = q.Class

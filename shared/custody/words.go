@@ -11,11 +11,10 @@ import (
 
 // All words that people read of custody stand in this file.
 
-// acts are the words of acts. Moved, annotated and destroyed are said where an event says so; nothing emits them before
-// re-sealing, notes and destruction exist.
+// acts are the words of acts. Destroyed is said where an event says so; nothing emits it before destruction exists.
 var acts = map[string]string{
 	"authorisation": "ordered", "extension": "extended", "narrowing": "narrowed", "revocation": "revoked", "suspension": "suspended", "resumption": "resumed",
-	actSealed: "received and sealed", actDeposited: "deposited", "noted": "batch note", "asked": "asked", "approved": "approved", "denied": "denied", "released": "released",
+	actSealed: "received and sealed", actMade: "sealed by a reader", actDeposited: "deposited", "noted": "batch note", "asked": "asked", "approved": "approved", "denied": "denied", "released": "released",
 	"refused": "refused", "found": "found", "opened": "opened", "copied": "copied", "disclosed": "disclosed", "suspended": "suspended",
 	"annotated": "annotated", "moved": "moved to another compartment", "destroyed": "destroyed", "reported": "reported an act",
 }
@@ -118,6 +117,9 @@ func (x Extent) Words() string {
 	}
 	if !x.Sealed.IsZero() {
 		add("batch %s", x.Batch.String()[:8])
+	}
+	if x.Made != (record.Made{}) {
+		add("%s %s in %s", strings.TrimSpace(x.Made.Mark+" "+x.Made.Kind), x.Made.Recording.String()[:8], x.Made.Compartment)
 	}
 	if !x.Bundle.IsZero() {
 		add("bundle %s to %s", x.Bundle.Short(), x.To)

@@ -208,6 +208,16 @@ func (w *world) story() *world {
 
 func (w *world) sealed() {
 	w.t.Helper()
+	body := w.sealedBy("machine", 2)
+	for _, id := range body.Recordings {
+		w.refs = append(w.refs, record.Reference{Batch: body.Batch, Recording: id})
+	}
+	w.both(record.EventNoted, body)
+}
+
+// sealedBy is what is journalled of somebody's first batch.
+func (w *world) sealedBy(author string, recordings int) record.NotedEvent {
+	w.t.Helper()
 	court, err := seal.NewUnitKey(seal.NewSeed())
 	must(w.t, err)
 	custodian, err := seal.NewUnitKey(seal.NewSeed())
@@ -215,7 +225,7 @@ func (w *world) sealed() {
 	b, err := seal.NewBatch(seal.Unit{Order: w.in.Chain, Week: seal.WeekOf(w.at), Compartment: "main", Classification: "restricted"}, court.PublicKey(), custodian.PublicKey())
 	must(w.t, err)
 	var descriptors []seal.Descriptor
-	for i := range 2 {
+	for i := range recordings {
 		rec, err := b.Recording()
 		must(w.t, err)
 		enc, err := rec.Encryptor()
@@ -226,15 +236,14 @@ func (w *world) sealed() {
 		must(w.t, err)
 		descriptors = append(descriptors, d)
 	}
-	signed, err := b.Sign(w.people["machine"].Ed25519(), seal.Statement{}, descriptors)
+	signed, err := b.Sign(w.people[author].Ed25519(), seal.Statement{}, descriptors)
 	must(w.t, err)
-	body := record.NotedEvent{Batch: record.ID(signed.Statement.Batch), Collector: w.people["machine"].Public().ID(), Signature: signed.Signature[:],
+	body := record.NotedEvent{Batch: record.ID(signed.Statement.Batch), Collector: w.people[author].Public().ID(), Signature: signed.Signature[:],
 		Signed: signed.Statement.Bytes(), Statement: record.Digest(signed.Statement.Hash())}
 	for _, m := range signed.Members {
 		body.Recordings = append(body.Recordings, record.ID(m.Recording))
-		w.refs = append(w.refs, record.Reference{Batch: body.Batch, Recording: record.ID(m.Recording)})
 	}
-	w.both(record.EventNoted, body)
+	return body
 }
 
 // releases has both keyholders release, each under the checkpoint that the log has just had cosigned.

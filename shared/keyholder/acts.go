@@ -113,11 +113,7 @@ func (k *Keyholder) couldAct(ctx context.Context, st record.Statement, a *record
 	if asked.Request.Chain != a.Chain {
 		return problem.New(problem.Denied, "the act names another order than its request")
 	}
-	class := string(seal.ContentClass)
-	if a.Kind == record.EventFound {
-		class = string(seal.IndexClass)
-	}
-	if asked.Request.Class != class {
+	if !classAllows(asked.Request.Class, a) {
 		return problem.New(problem.Denied, "the act is not one that its request's class allows")
 	}
 	if a.Issued.After(k.now().Add(skew)) || a.Issued.Before(asked.Request.Issued.Add(-skew)) {
@@ -127,7 +123,21 @@ func (k *Keyholder) couldAct(ctx context.Context, st record.Statement, a *record
 	if a.Of.IsZero() && a.Issued.After(asked.Request.Expires.Add(skew)) {
 		return problem.New(problem.Denied, "the act is dated after the end of its request")
 	}
-	return k.wereReleased(ctx, a)
+	if err := k.wereReleased(ctx, a); err != nil || a.Made == (record.Made{}) {
+		return err
+	}
+	return k.couldMake(ctx, st.Author, a, &asked.Request)
+}
+
+// classAllows tells whether what was released for a class is enough for an act: a note can be on what a listing shows.
+func classAllows(class string, a *record.Act) bool {
+	switch {
+	case a.Kind == record.EventFound:
+		return class == string(seal.IndexClass)
+	case a.Made.Kind == record.KindNote:
+		return class == string(seal.IndexClass) || class == string(seal.ContentClass)
+	}
+	return class == string(seal.ContentClass)
 }
 
 // wereReleased refuses an act on a recording whose halves did not leave here under the act's request.
@@ -184,6 +194,9 @@ func (c *change) fileAct(st record.Statement, author Person, a *record.Act) erro
 		return err
 	}
 	if err := c.endAct(st, a); err != nil {
+		return err
+	}
+	if err := c.keepMade(st, a); err != nil {
 		return err
 	}
 	_, err = c.journal(a.Chain, a.Kind, record.StatementEvent{

@@ -2,7 +2,6 @@ package keyholder
 
 import (
 	"context"
-	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -40,7 +39,7 @@ func (k *Keyholder) Detailed(ctx context.Context, c Chain) (wire.Order, error) {
 		if err != nil {
 			return out, err
 		}
-		if u.Compartment == mainCompartment {
+		if u.Compartment == record.MainCompartment {
 			out.Units = append(out.Units, u.Week)
 		}
 	}
@@ -148,25 +147,34 @@ func (k *Keyholder) show(ctx context.Context, asked Asked, provable bool) (wire.
 	return out, err
 }
 
-// PeopleFor lists enrolments for a person: everybody sees those whose signatures they check, collectors and who may sign members of an
-// order (law.MaySign), supervisors only within their unit; the court's people, registrars' offices and auditors see all.
+// PeopleFor lists enrolments for a person: everybody sees those whose signatures they check, which are collectors, who may sign members of an order
+// (law.MaySign), and who of the police seals notes under their orders; the court's people, registrars' offices and auditors see all.
 func (k *Keyholder) PeopleFor(ctx context.Context, who Person) ([]wire.EnrolledPerson, error) {
 	people, err := k.People(ctx)
 	if err != nil {
 		return nil, err
 	}
-	e := who.Enrolment
-	all := e.Of(record.Judge) || e.Of(record.Clerk) || e.Of(record.Auditor) || e.Of(record.Registrar) || e.Of(record.Custodian)
 	list := []wire.EnrolledPerson{}
 	for _, p := range people {
-		signs := slices.ContainsFunc([]record.Role{record.Collector, record.Judge, record.Clerk, record.Minister, record.Prosecutor}, p.Enrolment.Of) ||
-			p.Enrolment.Of(record.Supervisor) && p.Enrolment.PoliceUnit == e.PoliceUnit
-		if !all && !signs && p.ID != who.ID {
-			continue
+		if p.ID == who.ID || who.checks(p) {
+			list = append(list, wire.EnrolledPerson{Enrolment: p.Joint, Key: p.ID.String(), Suspended: p.Suspended})
 		}
-		list = append(list, wire.EnrolledPerson{Enrolment: p.Joint, Key: p.ID.String(), Suspended: p.Suspended})
 	}
 	return list, nil
+}
+
+// checks tells whether a person may meet another's signature.
+func (p Person) checks(other Person) bool {
+	e, o := p.Enrolment, other.Enrolment
+	switch {
+	case e.Of(record.Judge), e.Of(record.Clerk), e.Of(record.Auditor), e.Of(record.Registrar), e.Of(record.Custodian):
+		return true
+	case o.Of(record.Collector), o.Of(record.Judge), o.Of(record.Clerk), o.Of(record.Minister), o.Of(record.Prosecutor):
+		return true
+	case o.Of(record.Investigator), o.Of(record.Supervisor):
+		return e.Of(record.Prosecutor) || e.PoliceUnit != "" && e.PoliceUnit == o.PoliceUnit
+	}
+	return false
 }
 
 // ReadLog gives a page of a case's journal to somebody whom policy lets read it. The general journal, which is of

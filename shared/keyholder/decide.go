@@ -54,7 +54,7 @@ func mayDecideOn(action policy.Action, who, requester Person, c Chain, r *record
 
 // MayReadLog decides on reading a chain's journal, or the general one when the chain is the zero Chain.
 func mayReadLog(who Person, c Chain) error {
-	return decide(policy.Question{Action: policy.ReadLog, By: who.subject(), Resource: c.resource(mainCompartment, true)})
+	return decide(policy.Question{Action: policy.ReadLog, By: who.subject(), Resource: c.resource(record.MainCompartment, true)})
 }
 
 func askAction(class string) policy.Action {

@@ -43,14 +43,14 @@ const (
 	noteBytesAtOnce = 2 << 20
 )
 
-// FileNotes stores a collector's batch notes and gives a signed receipt for each. A note is refused when its author is not an enrolled collector in
-// service, when its signature or members do not verify, when its half does not open with this keyholder's unit key, or when a
-// batch of the same collector and unit is missing before it. Filing the same note again gives a receipt again. Notes are filed in their order, those of one
+// FileNotes stores batch notes and gives a signed receipt for each. Their author is an enrolled collector in service, or a person who has filed an
+// act that names the very batch (see made.go). A note is refused when its signature or members do not verify, when its half does not open with this keyholder's unit key, or when a
+// batch of the same author and unit is missing before it. Filing the same note again gives a receipt again. Notes are filed in their order, those of one
 // transaction all or none; one that is refused has its reason in refused, nil for the others, and keeps none from being filed. When all are refused, the
 // error is the first reason.
 func (k *Keyholder) FileNotes(ctx context.Context, collector Person, raws ...[]byte) (receipts []string, refused []error, err error) {
-	if !collector.Enrolment.Of(record.Collector) {
-		return nil, nil, problem.New(problem.Denied, "only an enrolled collector files batch notes")
+	if !collector.Enrolment.Of(record.Collector) && !collector.makes() {
+		return nil, nil, problem.New(problem.Denied, "only an enrolled collector files batch notes, and of what they sealed themselves the people of a case")
 	}
 	list, err := k.checkNotes(ctx, collector, raws)
 	if err != nil {
@@ -162,6 +162,12 @@ func (k *Keyholder) checkNotes(ctx context.Context, collector Person, raws [][]b
 		f := &filing{raw: raw}
 		if f.note, f.err = k.checkNote(collector, raw); f.err == nil {
 			f.hash = record.Digest(f.note.Statement.Hash())
+			f.err = k.vouched(ctx, collector, f)
+		}
+		if !refusesOne(f.err) {
+			return nil, f.err
+		}
+		if f.err == nil {
 			passed = append(passed, f)
 		}
 		list = append(list, f)

@@ -127,13 +127,31 @@ func (k *Keyholder) Authenticate(ctx context.Context, call record.Call) (Person,
 	return p, call.Verify(p.Enrolment.Key, k.cfg.Now())
 }
 
-// AuthenticatePeer accepts the other keyholder and collectors, who alone ask for unit keys.
+// AuthenticatePeer accepts the other keyholder and collectors, who alone ask for all unit keys of a chain.
 func (k *Keyholder) AuthenticatePeer(ctx context.Context, call record.Call) error {
 	peer, who, err := k.caller(ctx, call)
 	if err == nil && !peer && !who.Enrolment.Of(record.Collector) {
 		err = problem.New(problem.Denied, "only the other keyholder and collectors ask for this")
 	}
 	return err
+}
+
+// AuthenticateSealer accepts those who ask for the unit keys of chains to seal to them: the other keyholder, collectors, and people who make
+// notes and whom every chain concerns. Public keys open nothing.
+func (k *Keyholder) AuthenticateSealer(ctx context.Context, call record.Call, chains []record.Digest) error {
+	peer, who, err := k.caller(ctx, call)
+	if err != nil || peer || who.Enrolment.Of(record.Collector) {
+		return err
+	}
+	if !who.makes() {
+		return problem.New(problem.Denied, "only the other keyholder, collectors and the people of a case ask for this")
+	}
+	for _, chain := range chains {
+		if _, err := k.ShowChain(ctx, who, chain); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // AuthenticateAsker accepts those who are told the status of chains: the other keyholder, collectors, and people whom every one of them concerns.

@@ -409,7 +409,7 @@ func (k *Keyholder) RefreshUnits(ctx context.Context, recent bool) error {
 			return err
 		}
 		for _, week := range []string{seal.WeekOf(now), seal.WeekOf(now.AddDate(0, 0, 7))} {
-			u := seal.Unit{Order: chain, Week: week, Compartment: mainCompartment, Classification: state.Classification}
+			u := seal.Unit{Order: chain, Week: week, Compartment: record.MainCompartment, Classification: state.Classification}
 			if state.coversUnit(u, now) != nil {
 				continue // not in force, or its window does not reach that week
 			}
@@ -424,13 +424,4 @@ func (k *Keyholder) RefreshUnits(ctx context.Context, recent bool) error {
 // recentChains is how many chains the run after an admission looks at: more than are admitted while one run lasts.
 const recentChains = 4
 
-// The compartments. Privileged communications are a later matter of policy; the unit keeps them apart from the start.
-const (
-	mainCompartment       = "main"
-	privilegedCompartment = "privileged"
-)
-
-// compartments lists them.
-var compartments = []string{mainCompartment, privilegedCompartment}
-
-func knownCompartment(s string) bool { return slices.Contains(compartments, s) }
+func knownCompartment(s string) bool { return slices.Contains(record.Compartments, s) }

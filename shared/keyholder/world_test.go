@@ -240,6 +240,7 @@ func (w *world) enrolment(s *record.Signer, name string, e record.Enrolment) rec
 // cast enrols everybody that the tests need.
 func (w *world) cast() *world {
 	w.enrol("judge", record.Enrolment{Roles: []record.Role{record.Judge}, Court: "Court One", Clearance: "secret"})
+	w.enrol("clerk", record.Enrolment{Roles: []record.Role{record.Clerk}, Court: "Court One", Clearance: "secret"})
 	w.enrol("investigator", record.Enrolment{Roles: []record.Role{record.Investigator}, PoliceUnit: "Unit A", Clearance: "secret"})
 	w.enrol("supervisor", record.Enrolment{Roles: []record.Role{record.Supervisor}, PoliceUnit: "Unit A", Clearance: "secret"})
 	w.enrol("stranger", record.Enrolment{Roles: []record.Role{record.Investigator}, PoliceUnit: "Unit B", Clearance: "secret"})
@@ -289,8 +290,12 @@ func (w *world) person(party seal.Role, name string) keyholder.Person {
 
 // unit is the chain's unit of this week, with keys at both keyholders.
 func (w *world) unit(chain record.Digest) (seal.Unit, map[seal.Role]record.UnitKey) {
+	return w.unitIn(chain, "main")
+}
+
+func (w *world) unitIn(chain record.Digest, compartment string) (seal.Unit, map[seal.Role]record.UnitKey) {
 	w.t.Helper()
-	u := seal.Unit{Order: chain, Week: seal.WeekOf(w.now()), Compartment: "main", Classification: "restricted"}
+	u := seal.Unit{Order: chain, Week: seal.WeekOf(w.now()), Compartment: compartment, Classification: "restricted"}
 	keysOf := map[seal.Role]record.UnitKey{}
 	for range 2 { // the second round completes what the first has published
 		for _, party := range parties {
@@ -311,8 +316,12 @@ type batch struct {
 }
 
 func (w *world) batch(chain record.Digest, previous seal.Statement, contents ...string) *batch {
+	return w.batchIn(chain, "main", previous, contents...)
+}
+
+func (w *world) batchIn(chain record.Digest, compartment string, previous seal.Statement, contents ...string) *batch {
 	w.t.Helper()
-	u, keysOf := w.unit(chain)
+	u, keysOf := w.unitIn(chain, compartment)
 	b := w.sealBatch(u, keysOf, previous, contents...)
 	for _, party := range parties {
 		_, _, err := w.keyholder[party].FileNotes(w.t.Context(), w.person(party, "collector"), b.note(w.t, party))
@@ -322,6 +331,10 @@ func (w *world) batch(chain record.Digest, previous seal.Statement, contents ...
 }
 
 func (w *world) sealBatch(u seal.Unit, keysOf map[seal.Role]record.UnitKey, previous seal.Statement, contents ...string) *batch {
+	return w.sealBatchAs("collector", u, keysOf, previous, contents...)
+}
+
+func (w *world) sealBatchAs(author string, u seal.Unit, keysOf map[seal.Role]record.UnitKey, previous seal.Statement, contents ...string) *batch {
 	w.t.Helper()
 	court, err := seal.ParsePublicKey(keysOf[seal.Court].Key)
 	must(w.t, err)
@@ -343,7 +356,7 @@ func (w *world) sealBatch(u seal.Unit, keysOf map[seal.Role]record.UnitKey, prev
 		offset += uint32(len(ciphertext))
 		descriptors = append(descriptors, d)
 	}
-	signed, err := b.Sign(w.people["collector"].Ed25519(), previous, descriptors)
+	signed, err := b.Sign(w.people[author].Ed25519(), previous, descriptors)
 	must(w.t, err)
 	return &batch{u, signed}
 }

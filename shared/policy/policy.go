@@ -48,11 +48,13 @@ const (
 	FileNote       Action = "fileNote"
 	AskUnits       Action = "askUnits"
 	AskStatus      Action = "askStatus"
+	Annotate       Action = "annotate" // seal a note or transcript beside what it is of
+	Move           Action = "move"     // seal a recording again into another compartment
 )
 
 // Actions lists all of them.
 func Actions() []Action {
-	return []Action{AdmitOrder, AskIndex, AskContent, Approve, Deny, ReleaseIndex, ReleaseContent, ReadLog, Enrol, SuspendPerson, FileNote, AskUnits, AskStatus}
+	return []Action{AdmitOrder, AskIndex, AskContent, Approve, Deny, ReleaseIndex, ReleaseContent, ReadLog, Enrol, SuspendPerson, FileNote, AskUnits, AskStatus, Annotate, Move}
 }
 
 // Person is an enrolled person or machine. Empty attributes match nothing.
@@ -70,9 +72,13 @@ type Person struct {
 type Resource struct {
 	Court          string
 	PoliceUnit     string
-	Compartment    string // main or privileged
+	Compartment    string // main, privileged or clerk
 	Classification string // a level's name; unknown or empty refuses
 	InForce        bool   // the chain is in force now, for opening
+	// What the judge has decided of all the recordings in question:
+	Cleared  bool // that they leave the privileged compartment
+	Excluded bool // of at least one, that it is excluded or to be deleted
+	Screened bool // that this very person looks at them, to mark them
 }
 
 // Question is one question. What an action does not need is ignored.
@@ -84,6 +90,7 @@ type Question struct {
 	InTime    bool     // asking, releasing: before the request's expiry and the access end
 	Requester Person   // approving, denying: who asked
 	Approvals []Person // releasing: who approved, each approval verified
+	To        string   // moving: the compartment
 	Subject   Person   // enrolling, suspending: who is enrolled or suspended
 }
 
@@ -256,8 +263,11 @@ func express(q Question, approvals []Person) (cedar.Request, types.EntityMap) {
 	case Enrol, SuspendPerson:
 		request.Resource = addPerson(entities, q.Subject)
 		return request, entities
-	case AskIndex, AskContent:
+	case AskIndex, AskContent, Annotate:
 		request.Context = cedar.NewRecord(asking)
+	case Move:
+		request.Context = cedar.NewRecord(cedar.RecordMap{"to": cedar.String(q.To),
+			"purposeGiven": asking["purposeGiven"], "inTime": asking["inTime"]})
 	case ReleaseIndex, ReleaseContent:
 		addApprovals(asking, entities, approvals)
 		request.Context = cedar.NewRecord(asking)
@@ -296,6 +306,7 @@ func attributes(r Resource, unit bool) cedar.RecordMap {
 		optional(attrs, "compartment", r.Compartment)
 		level(attrs, "classification", r.Classification)
 		attrs["inForce"] = cedar.Boolean(r.InForce)
+		attrs["cleared"], attrs["excluded"], attrs["screened"] = cedar.Boolean(r.Cleared), cedar.Boolean(r.Excluded), cedar.Boolean(r.Screened)
 	}
 	return attrs
 }

@@ -151,7 +151,7 @@ func sentences() []sentence {
 		{"The judge opens it.", but(ask(judge, ReleaseContent), privileged), true, "court-reads"},
 		{"The clerk does not.", but(ask(clerk, ReleaseContent), privileged), false, "privileged"},
 		{"The investigator does not.", but(ask(investigator, ReleaseIndex), privileged), false, "privileged"},
-		{"The supervisor does not approve it.", but(ask(supervisor, Approve), privileged), false, "privileged"},
+		{"The supervisor does not approve it.", but(ask(supervisor, Approve), privileged), false, "privileged-decides"},
 		{"The prosecutor does not, even if the judge approves.", but(ask(prosecutor, ReleaseContent, judge), privileged), false, "privileged"},
 		{"Not even a judge opens a compartment that does not exist.", but(ask(judge, ReleaseContent), func(q *Question) { q.Resource.Compartment = "attic" }), false, "privileged"},
 		{"A unit without a compartment is refused.", but(ask(judge, ReleaseContent), func(q *Question) { q.Resource.Compartment = "" }), false, "error:privileged"},
@@ -228,6 +228,7 @@ func sentences() []sentence {
 		{"A person without a role does nothing.", ask(with(judge, func(p *Person) { p.Roles = nil }), ReleaseIndex), false, ""},
 		{"An unknown action is refused.", ask(judge, "openEverything"), false, ""},
 	}
+	list = append(list, compartments()...)
 	// Nothing matches by being empty on both sides.
 	for _, action := range Actions() {
 		nowhere := but(ask(Person{ID: "x", Roles: []string{"investigator", "supervisor"}, Clearance: "secret"}, action), func(q *Question) { q.Resource.PoliceUnit = "" })
@@ -236,16 +237,24 @@ func sentences() []sentence {
 		list = append(list, sentence{"A clerk of no court, order of no court: " + string(action), nobodys, false, ""})
 	}
 	// What guards opening guards asking, deciding and releasing alike.
-	for _, action := range []Action{AskIndex, AskContent, ReleaseIndex, ReleaseContent, Approve, Deny} {
-		list = append(list, sentence{"The privileged compartment is guarded: " + string(action), but(ask(clerk, action), privileged), false, "privileged"})
+	for _, action := range []Action{AskIndex, AskContent, ReleaseIndex, ReleaseContent, Approve, Deny, Annotate, Move} {
+		guard := "privileged"
+		if action == Approve || action == Deny {
+			guard = "privileged-decides"
+		}
+		list = append(list, sentence{"The privileged compartment is guarded: " + string(action), but(ask(clerk, action), privileged), false, guard},
+			sentence{"The clerk's compartment is guarded: " + string(action), in("clerk", ask(supervisor, action)), false, "clerk-alone"})
+		if action != Approve && action != Deny { // what is excluded may still be denied
+			list = append(list, sentence{"What is excluded is guarded: " + string(action), excluded(ask(clerk, action)), false, "excluded"})
+		}
 		for by, spoil := range map[string]func(*Question){
 			"in-force":  func(q *Question) { q.Resource.InForce = false },
 			"purpose":   func(q *Question) { q.Purpose = "" },
 			"in-time":   func(q *Question) { q.InTime = false },
 			"clearance": func(q *Question) { q.By.Clearance = "restricted" },
 		} {
-			if (by == "purpose" || by == "in-time") && (action == Approve || action == Deny) {
-				continue // a decision has no purpose of its own; its request does
+			if (by == "purpose" || by == "in-time") && (action == Approve || action == Deny) || by == "in-time" && (action == Annotate || action == Move) {
+				continue // a decision has no purpose of its own; its request does. What was made in time may be reported later
 			}
 			list = append(list, sentence{string(action) + " is guarded by " + by, but(ask(judge, action), spoil), false, by})
 		}
@@ -253,6 +262,79 @@ func sentences() []sentence {
 			both := with(p, func(p *Person) { p.Roles, p.Court = append(slices.Clone(p.Roles), "judge"), court1 })
 			list = append(list, sentence{p.ID + " and judge: " + string(action), ask(both, action), false, "operators-never-read"})
 		}
+	}
+	return list
+}
+
+func in(compartment string, q Question) Question { q.Resource.Compartment = compartment; return q }
+
+func excluded(q Question) Question { q.Resource.Excluded = true; return q }
+
+func move(by Person, from, to string, cleared bool) Question {
+	q := in(from, ask(by, Move))
+	q.To, q.Resource.Cleared = to, cleared
+	return q
+}
+
+// compartments are the sentences on notes, on what is sealed again, and on what the judge decides of single recordings.
+func compartments() []sentence {
+	courtOnFile := with(stranger, func(p *Person) { p.Court = court1 })
+	unitOnFile := with(otherClerk, func(p *Person) { p.PoliceUnit = unit7 })
+	screened := func(q Question) Question { q.Resource.Screened = true; return in("privileged", q) }
+	cleared := func(q Question) Question { q.Resource.Cleared = true; return in("privileged", q) }
+	list := []sentence{
+		{"An investigator seals a note.", ask(investigator, Annotate), true, "police-annotates"},
+		{"A supervisor seals a note.", ask(supervisor, Annotate), true, "police-annotates"},
+		{"An investigator of another unit does not.", ask(stranger, Annotate), false, ""},
+		{"Nor does a clerk of another court with the unit on file.", ask(unitOnFile, Annotate), false, ""},
+		{"The judge seals a note.", ask(judge, Annotate), true, "court-annotates"},
+		{"The clerk seals a note.", ask(clerk, Annotate), true, "court-annotates"},
+		{"A clerk of another court does not.", ask(otherClerk, Annotate), false, ""},
+		{"Nor does an investigator of another unit with the court on file.", ask(courtOnFile, Annotate), false, ""},
+		{"The prosecutor does not.", ask(prosecutor, Annotate), false, ""},
+
+		{"The clerk keeps a copy in the clerk's compartment.", move(clerk, "main", "clerk", false), true, "clerk-keeps"},
+		{"The judge too.", move(judge, "main", "clerk", false), true, "clerk-keeps"},
+		{"Another court's clerk does not.", move(otherClerk, "main", "clerk", false), false, ""},
+		{"An investigator with the court on file does not.", move(courtOnFile, "main", "clerk", false), false, ""},
+		{"An investigator seals nothing again.", move(investigator, "main", "clerk", false), false, ""},
+		{"Not even the judge takes what is privileged into the clerk's compartment.", move(judge, "privileged", "clerk", true), false, ""},
+		{"Nothing moves to where it is.", move(judge, "main", "main", true), false, ""},
+		{"The judge sets a recording apart.", move(judge, "main", "privileged", false), true, "judge-sets-apart"},
+		{"The clerk does not.", move(clerk, "main", "privileged", false), false, ""},
+		{"Another court's judge does not.", move(otherJudge, "main", "privileged", false), false, ""},
+		{"What the clerk keeps is not set apart.", move(judge, "clerk", "privileged", false), false, ""},
+		{"Nothing privileged is set apart again.", move(judge, "privileged", "privileged", true), false, ""},
+		{"Out of the privileged compartment comes what the judge has ordered out of it.", move(judge, "privileged", "main", true), true, "released-to-main"},
+		{"The clerk carries it out.", move(clerk, "privileged", "main", true), true, "released-to-main"},
+		{"Without the order it does not come out, whoever tries.", move(judge, "privileged", "main", false), false, ""},
+		{"A clerk without the order does not try.", move(clerk, "privileged", "main", false), false, "privileged"},
+		{"Another court's judge brings nothing out.", move(otherJudge, "privileged", "main", true), false, ""},
+		{"An investigator seals nothing privileged into main.", move(investigator, "privileged", "main", true), false, "privileged"},
+		{"Nor does a person with the court on file who screens.", screened(move(courtOnFile, "privileged", "main", true)), false, ""},
+		{"What the clerk keeps does not come back.", move(clerk, "clerk", "main", true), false, ""},
+
+		{"The clerk opens the clerk's compartment.", in("clerk", ask(clerk, ReleaseContent)), true, "court-reads"},
+		{"The judge opens it.", in("clerk", ask(judge, ReleaseContent)), true, "court-reads"},
+		{"The prosecutor does not, even if the judge approves.", in("clerk", ask(prosecutor, ReleaseContent, judge)), false, "clerk-alone"},
+
+		{"The judge sees what is excluded.", excluded(ask(judge, ReleaseContent)), true, "court-reads"},
+		{"What is excluded is denied to who asks for it.", excluded(ask(supervisor, Deny)), true, "supervisor-decides"},
+
+		{"The clerk opens what the judge has ordered out of the privileged compartment.", cleared(ask(clerk, ReleaseContent)), true, "court-reads"},
+		{"An investigator does not: for them it is sealed again into main.", cleared(ask(investigator, ReleaseIndex)), false, "privileged"},
+		{"Who screens opens nothing that others are named for.", in("privileged", ask(stranger, ReleaseContent)), false, "privileged"},
+		{"Who screens the privileged compartment reads nothing in main by it.", in("main", screened(ask(stranger, ReleaseContent))), false, ""},
+		{"Who screens does not decide on requests.", screened(ask(supervisor, Approve)), false, "privileged-decides"},
+		{"Another court's clerk opens nothing that is ordered out.", cleared(ask(otherClerk, ReleaseContent)), false, ""},
+		{"Nobody decides on a compartment that does not exist.", in("attic", ask(judge, Deny)), false, "privileged-decides"},
+		{"The clerk decides on the clerk's compartment.", in("clerk", ask(clerk, Approve)), true, "court-decides"},
+		{"The judge decides on the privileged one.", in("privileged", ask(judge, Approve)), true, "court-decides"},
+		{"Who screens seals nothing again.", screened(move(stranger, "privileged", "main", false)), false, ""},
+		{"What is excluded is closed to who screens.", excluded(screened(ask(stranger, ReleaseContent))), false, "excluded"},
+	}
+	for _, action := range []Action{AskIndex, AskContent, ReleaseIndex, ReleaseContent, Annotate} {
+		list = append(list, sentence{"Who is named to screen may: " + string(action), screened(ask(stranger, action)), true, "screener-looks"})
 	}
 	return list
 }

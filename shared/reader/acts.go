@@ -23,15 +23,20 @@ const (
 	actEnding   = ".jws"
 )
 
-// keepAct signs an act and queues it. Commit point: after it the act is written down durably, and whatever runs next files it. It gives
-// the statement's hash.
-func (r *Reader) keepAct(a record.Act) (record.Digest, error) {
+// signAct completes an act and signs it.
+func (r *Reader) signAct(a record.Act) (string, error) {
 	a.Audience, a.Issued = r.cfg.Fingerprint, r.now()
 	_, _ = rand.Read(a.Nonce[:]) // crypto/rand does not fail
 	if err := a.Validate(); err != nil {
-		return record.Digest{}, err
+		return "", err
 	}
-	raw, err := record.Sign(r.cfg.Identity, record.TypeAct, r.now(), a)
+	return record.Sign(r.cfg.Identity, record.TypeAct, r.now(), a)
+}
+
+// keepAct signs an act and queues it. Commit point: after it the act is written down durably, and whatever runs next files it. It gives
+// the statement's hash.
+func (r *Reader) keepAct(a record.Act) (record.Digest, error) {
+	raw, err := r.signAct(a)
 	if err != nil {
 		return record.Digest{}, err
 	}

@@ -85,6 +85,9 @@ func (g *gathering) recording(ctx context.Context, w Wanted) error {
 		return err
 	}
 	out := bundle.SourceRecording{Recording: bundle.Recording{Batch: e.Batch, Recording: e.Recording}, Opening: bundle.Opening{Description: e.Description, Descriptor: e.Descriptor}}
+	if e.Description.Of != (record.Origin{}) { // its author was held against it when it was listed
+		out.Made, out.Of = e.Description.Kind, e.Description.Of.Recording
+	}
 	if err := g.sealing(ctx, e, d, &out); err != nil {
 		return err
 	}

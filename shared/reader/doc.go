@@ -18,6 +18,11 @@
 // first byte leaves, its end after. FileActs files acts at both keyholders; while one cannot be reached they wait. A reader who
 // takes the queue away suppresses the report, not the release, which the keyholders have journalled before.
 //
+// # What a reader seals
+//
+// Make prepares a note, a transcript, or a recording to be sealed again, for a spool of the reader's own (package collector, in spool/): signed
+// by the reader, and with an act that both keyholders want before its note. What is shown of a recording that a person sealed says so.
+//
 // # Trust
 //
 // The pinned trust file, this machine, and that court and custodian are not one.

@@ -38,7 +38,9 @@ type Row struct {
 	Title     string
 	Target    record.Identifier
 	Part      record.Part
-	New       bool // not in any listing before
+	New       bool          // not in any listing before
+	By        string        // who sealed it, where a person did
+	Of        record.Origin // what they made it from
 }
 
 // Listing is what one request for a week's index shows.
@@ -54,6 +56,7 @@ type Listing struct {
 
 // entry is a recording as it is kept under a request.
 type entry struct {
+	Author      record.KeyID       `json:"author"` // who signed its batch
 	Batch       record.ID          `json:"batch"`
 	Descriptor  []byte             `json:"descriptor"` // seal.Descriptor bytes, as the collector signed them
 	Description record.Description `json:"description"`
@@ -95,7 +98,7 @@ func (r *Reader) List(ctx context.Context, request record.Digest) (*Listing, err
 	out.Warnings = append(warnings, more...)
 	out.missing(released, batches)
 	entries := r.describe(released, batches, out)
-	out.rows(entries, known.Seen)
+	r.rows(out, entries, known.Seen)
 	out.Complete = len(out.Warnings) == 0 && out.Waiting == 0
 	if err := r.found(g, out.Rows); err != nil {
 		return nil, err
@@ -181,14 +184,14 @@ func (l *Listing) numbers(batches []batch) {
 // describe decrypts descriptions on all cores. What was decrypted under this request before is not decrypted again.
 func (r *Reader) describe(released *Released, batches []batch, out *Listing) []entry {
 	type job struct {
-		batch seal.BatchID
-		d     seal.Descriptor
+		st seal.Statement
+		d  seal.Descriptor
 	}
 	var jobs []job
 	for _, b := range batches {
 		for _, d := range b.listing.Descriptors {
 			if released.grant.covers(d.Recording, b.listing.Statement.Batch) {
-				jobs = append(jobs, job{b.listing.Statement.Batch, d})
+				jobs = append(jobs, job{b.listing.Statement, d})
 			}
 		}
 	}
@@ -206,11 +209,11 @@ func (r *Reader) describe(released *Released, batches []batch, out *Listing) []e
 			for i := range next {
 				j := jobs[i]
 				// The bytes are the signed ones, so what was decrypted from them holds.
-				if e, ok := before[string(j.d.Bytes())+record.ID(j.batch).String()]; ok {
+				if e, ok := before[string(j.d.Bytes())+record.ID(j.st.Batch).String()]; ok && e.Author == record.KeyID(j.st.Collector) {
 					entries[i] = e
 					continue
 				}
-				entries[i], errs[i] = describeOne(released, j.batch, j.d)
+				entries[i], errs[i] = r.describeOne(released, j.st, j.d)
 			}
 		})
 	}
@@ -230,8 +233,9 @@ func (r *Reader) describe(released *Released, batches []batch, out *Listing) []e
 	return list
 }
 
-func describeOne(released *Released, id seal.BatchID, d seal.Descriptor) (entry, error) {
-	e := entry{Batch: record.ID(id), Recording: record.ID(d.Recording), Descriptor: d.Bytes(), unit: released.grant.unit()}
+func (r *Reader) describeOne(released *Released, st seal.Statement, d seal.Descriptor) (entry, error) {
+	id := st.Batch
+	e := entry{Author: record.KeyID(st.Collector), Batch: record.ID(id), Recording: record.ID(d.Recording), Descriptor: d.Bytes(), unit: released.grant.unit()}
 	key, ctx, err := released.key(d, id)
 	if err != nil {
 		return e, err
@@ -242,6 +246,10 @@ func describeOne(released *Released, id seal.BatchID, d seal.Descriptor) (entry,
 		return e, err
 	}
 	if err := record.Unmarshal(raw, &e.Description); err != nil {
+		return e, err
+	}
+	author, _ := r.person(e.Author) // its batch was verified under this key
+	if err := e.Description.CheckAuthor(&author, e.unit.Compartment); err != nil {
 		return e, err
 	}
 	return e, checkDescription(&e.Description, d, e.unit)
@@ -262,14 +270,18 @@ func checkDescription(of *record.Description, d seal.Descriptor, u seal.Unit) er
 	return nil
 }
 
-func (l *Listing) rows(entries []entry, seen []record.ID) {
+func (r *Reader) rows(l *Listing, entries []entry, seen []record.ID) {
 	before := map[record.ID]bool{}
 	for _, id := range seen {
 		before[id] = true
 	}
 	for _, e := range entries {
 		d := e.Description
-		l.Rows = append(l.Rows, Row{
+		by := ""
+		if author, _ := r.person(e.Author); !author.Of(record.Collector) {
+			by = cleaned(author.Name)
+		}
+		l.Rows = append(l.Rows, Row{By: by, Of: d.Of,
 			ID: seal.RecordingID(e.Recording), Batch: seal.BatchID(e.Batch), Start: d.Start, Duration: d.End.Sub(d.Start),
 			Kind: cleaned(d.Kind), From: cleaned(d.From), To: cleaned(d.To), Direction: cleaned(d.Direction), Codec: cleaned(d.Codec),
 			Language: cleaned(d.Language), Size: d.Length, Name: cleaned(d.Name), Title: cleaned(d.Title), Part: d.Part,
@@ -363,11 +375,18 @@ const minPrefix = 6
 
 // listed finds a recording, by its id or the beginning of it, in what was listed under requests that have not ended.
 func (r *Reader) listed(id string) (entry, error) {
+	e, _, err := r.listedUnder(id)
+	return e, err
+}
+
+// listedUnder is listed, with the newest request under which it was listed.
+func (r *Reader) listedUnder(id string) (entry, *grant, error) {
 	list, err := r.grants()
 	if err != nil {
-		return entry{}, err
+		return entry{}, nil, err
 	}
 	var found []entry
+	var under *grant
 	for _, g := range list {
 		if g.request.Class != string(seal.IndexClass) {
 			continue
@@ -379,15 +398,15 @@ func (r *Reader) listed(id string) (entry, error) {
 		for _, e := range entries {
 			same := func(o entry) bool { return o.Recording == e.Recording }
 			if len(id) >= minPrefix && strings.HasPrefix(e.Recording.String(), id) && !slices.ContainsFunc(found, same) {
-				found = append(found, e)
+				found, under = append(found, e), g
 			}
 		}
 	}
 	switch len(found) {
 	case 0:
-		return entry{}, problem.New(problem.NotFound, "no recording with this id was listed under a request of yours that has not ended; list its week first: arca ls --order CHAIN")
+		return entry{}, nil, problem.New(problem.NotFound, "no recording with this id was listed under a request of yours that has not ended; list its week first: arca ls --order CHAIN")
 	case 1:
-		return found[0], nil
+		return found[0], under, nil
 	}
-	return entry{}, problem.New(problem.Invalid, "several recordings begin with these digits; give more of them")
+	return entry{}, nil, problem.New(problem.Invalid, "several recordings begin with these digits; give more of them")
 }

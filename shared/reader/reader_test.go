@@ -464,7 +464,7 @@ func TestABatchOfNobodyEnrolledIsLeftOut(t *testing.T) {
 	w := newWorld(t, small)
 	w.people = w.people[1:] // the collector's enrolment is not shown
 	w.seal(clip{content: []byte("x")})
-	if l := w.list(w.ask(seal.IndexClass)); len(l.Rows) != 0 || l.Complete || !strings.Contains(l.Warnings[0], "enrolled as a collector") {
+	if l := w.list(w.ask(seal.IndexClass)); len(l.Rows) != 0 || l.Complete || !strings.Contains(l.Warnings[0], "whom the registrars enrolled") {
 		t.Fatalf("%+v", l)
 	}
 	// An enrolment that one registrar alone signed does not count.

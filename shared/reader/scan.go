@@ -202,7 +202,7 @@ func (r *Reader) openBatch(find hpke.PrivateKey, u seal.Unit, at position) (*sea
 	if err := r.cfg.Mirror.ReadPack(at.Pack, slot.Area.Offset, sealed); err != nil {
 		return nil, err
 	}
-	l, err := slot.OpenDescriptors(sealed, r.collector)
+	l, err := slot.OpenDescriptors(sealed, r.author)
 	if err != nil {
 		return nil, err
 	}
@@ -214,11 +214,12 @@ func (r *Reader) openBatch(find hpke.PrivateKey, u seal.Unit, at position) (*sea
 	return l, nil
 }
 
-// collector gives an enrolled collector's key, in service or not: what it signed while it was stays signed.
-func (r *Reader) collector(id seal.CollectorID) (ed25519.PublicKey, error) {
+// author gives the key of whoever signed a batch, in service or not: what they signed while they were stays signed. It is an enrolled collector, or
+// a person: what a person may have sealed, and that it passes for nothing else, is looked at when its description is open (CheckAuthor).
+func (r *Reader) author(id seal.CollectorID) (ed25519.PublicKey, error) {
 	e, ok := r.person(record.KeyID(id))
-	if !ok || !e.Of(record.Collector) {
-		return nil, problem.New(problem.Denied, "the batch is signed by nobody whom the registrars enrolled as a collector; tell the auditor")
+	if !ok || e.Of(record.Mirror) || e.Key.Ed25519() == nil {
+		return nil, problem.New(problem.Denied, "the batch is signed by nobody whom the registrars enrolled; tell the auditor")
 	}
 	return e.Key.Ed25519(), nil
 }

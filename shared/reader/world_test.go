@@ -259,6 +259,13 @@ func (w *world) enrol(s *record.Signer, name string, role record.Role) {
 	w.people = append(w.people, wire.EnrolledPerson{Enrolment: joint, Key: s.Public().ID().String()})
 }
 
+// enrolClerk enrols a clerk by the court's root.
+func (w *world) enrolClerk(s *record.Signer) {
+	e := record.Enrolment{Audience: w.vault.Fingerprint, Court: "Court 1", Expires: w.now.AddDate(1, 0, 0), Issued: w.now.AddDate(-1, 0, 0), Key: s.Public(), Name: "Clara Ejemplo", Roles: []record.Role{record.Clerk}}
+	joint := must(record.SignJoint(record.TypeEnrolment, w.now, e, w.vault.Signers["court root"]))
+	w.people = append(w.people, wire.EnrolledPerson{Enrolment: joint, Key: s.Public().ID().String()})
+}
+
 // clip is something to seal.
 type clip struct {
 	content []byte
@@ -268,6 +275,11 @@ type clip struct {
 
 // batchOf seals clips into new packs of the vault and gives the notes.
 func (w *world) batchOf(clips ...clip) (court, custodian *seal.Note, ids []seal.RecordingID) {
+	return w.batchBy(w.collector, &w.last, clips...)
+}
+
+// batchBy is batchOf with another author, whose last batch was last.
+func (w *world) batchBy(author *record.Signer, last *seal.Statement, clips ...clip) (court, custodian *seal.Note, ids []seal.RecordingID) {
 	w.tb.Helper()
 	g := w.vault.Geometry()
 	b := must(seal.NewBatch(w.unit, w.court.key.PublicKey(), w.custodian.key.PublicKey()))
@@ -304,8 +316,8 @@ func (w *world) batchOf(clips ...clip) (court, custodian *seal.Note, ids []seal.
 		descriptors = append(descriptors, must(r.Describe(places, must(record.Marshal(d)))))
 		ids = append(ids, r.ID())
 	}
-	signed := must(b.Sign(w.collector.Ed25519(), w.last, descriptors))
-	w.last = signed.Statement
+	signed := must(b.Sign(author.Ed25519(), *last, descriptors))
+	*last = signed.Statement
 	if builder.Free() < len(signed.Area) {
 		turn()
 	}

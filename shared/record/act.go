@@ -30,11 +30,12 @@ type Act struct {
 	Bytes      Span        `json:"bytes,omitzero"`  // opened, copied: which bytes
 	Chain      Digest      `json:"chain"`
 	Issued     time.Time   `json:"iat"`
-	Kind       EventKind   `json:"kind"`            // found, opened, copied or disclosed
+	Kind       EventKind   `json:"kind"`            // found, opened, copied, disclosed, annotated or moved
+	Made       Made        `json:"made,omitzero"`   // annotated, moved: what was sealed
 	Millis     Span        `json:"millis,omitzero"` // opened, copied: which thousandths of a second
 	Nonce      ID          `json:"nonce"`
 	Of         Digest      `json:"of,omitzero"`     // hash of the begun act that this one ends
-	Reason     string      `json:"reason,omitzero"` // disclosed: why
+	Reason     string      `json:"reason,omitzero"` // disclosed, moved: why
 	Recordings []Reference `json:"recordings"`
 	Request    Digest      `json:"request"` // under which the halves were released
 	Result     string      `json:"result"`
@@ -77,8 +78,10 @@ func (a *Act) Validate() error {
 		return a.checkOpened()
 	case EventDisclosed:
 		return a.checkDisclosed()
+	case EventAnnotated, EventMoved:
+		return a.checkMade()
 	}
-	return problem.New(problem.Invalid, "a reader's act is found, opened, copied or disclosed")
+	return problem.New(problem.Invalid, "a reader's act is found, opened, copied, disclosed, annotated or moved")
 }
 
 // checkOpened: one recording, one part of it, begun or the end of what was begun.
@@ -95,7 +98,7 @@ func (a *Act) checkOpened() error {
 }
 
 func (a *Act) checkDisclosed() error {
-	if err := a.checkForm(a.Result == Completed && a.Of.IsZero() && a.parts() == 0 && !a.Bundle.IsZero()); err != nil {
+	if err := a.checkForm(a.Result == Completed && a.Of.IsZero() && a.parts() == 0 && !a.Bundle.IsZero() && a.Made == Made{}); err != nil {
 		return err
 	}
 	if err := CheckName(a.To); err != nil {
@@ -121,5 +124,7 @@ func (a *Act) parts() (n int) {
 	return n
 }
 
-// says tells whether the act has what only a disclosure has.
-func (a *Act) says() bool { return !a.Bundle.IsZero() || a.To != "" || a.Reason != "" }
+// says tells whether the act has what only a disclosure, a note or a move has.
+func (a *Act) says() bool {
+	return !a.Bundle.IsZero() || a.To != "" || a.Reason != "" || a.Made != Made{}
+}

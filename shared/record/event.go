@@ -43,6 +43,8 @@ const (
 	EventOpened    EventKind = "opened"    // a reader's act
 	EventCopied    EventKind = "copied"    // a reader's act: what was opened is a file now
 	EventDisclosed EventKind = "disclosed" // a reader's act: a bundle was made
+	EventAnnotated EventKind = "annotated" // a reader's act: a note or transcript of a recording was sealed, see Made
+	EventMoved     EventKind = "moved"     // a reader's act: a recording was sealed again into another compartment
 )
 
 // Bytes gives the canonical bytes, which the log entry commits to.

@@ -203,10 +203,11 @@ type Description struct {
 	Direction string     `json:"direction,omitzero"` // from-target, to-target, both
 	End       time.Time  `json:"end"`
 	From      string     `json:"from,omitzero"`
-	Kind      string     `json:"kind"` // call, message, session
+	Kind      string     `json:"kind"` // call, message, session; of what a reader sealed note, transcript, resealed
 	Language  string     `json:"language,omitzero"`
 	Length    int64      `json:"length"` // content bytes
 	Name      string     `json:"name,omitzero"`
+	Of        Origin     `json:"of,omitzero"` // what a reader made it from; absent in what a collector delivers
 	Part      Part       `json:"part,omitzero"`
 	Start     time.Time  `json:"start"`
 	Target    Identifier `json:"target"` // the identifier of the order that covers it

@@ -207,7 +207,7 @@ func SplitNotes(body []byte) ([][]byte, error) {
 type UnitAsk struct {
 	Chain          string `json:"chain" minLength:"64" maxLength:"64"`
 	Classification string `json:"classification" minLength:"1" maxLength:"64"`
-	Compartment    string `json:"compartment" enum:"main,privileged"`
+	Compartment    string `json:"compartment" enum:"main,privileged,clerk"`
 	Week           string `json:"week" pattern:"^[0-9]{4}-W[0-9]{2}$" doc:"ISO week of the recording's start"`
 }
 

@@ -130,6 +130,15 @@ func (d Desk) Peer(ctx context.Context, target *edge.Target, body []byte) (*keyh
 	return k, k.AuthenticatePeer(ctx, target.Call(d.origin, body))
 }
 
+// Sealer opens the keyholder for somebody who seals to units of chains.
+func (d Desk) Sealer(ctx context.Context, target *edge.Target, body []byte, chains []record.Digest) (*keyholder.Keyholder, error) {
+	k, err := d.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return k, k.AuthenticateSealer(ctx, target.Call(d.origin, body), chains)
+}
+
 // Asker opens the keyholder for somebody who may be told the status of chains.
 func (d Desk) Asker(ctx context.Context, target *edge.Target, body []byte, chains []record.Digest) (*keyholder.Keyholder, error) {
 	k, err := d.Open(ctx)

@@ -77,7 +77,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	defer func() { err = errors.Join(err, s.stop()) }()
 	for _, part := range []func(context.Context) error{
-		s.installation, s.people, s.order, s.sealing, s.listing, s.asking, s.opening, s.stranger, s.disclosure, s.revocation, s.journal, s.custody, s.storage,
+		s.installation, s.people, s.order, s.sealing, s.listing, s.asking, s.opening, s.annotating, s.stranger, s.disclosure, s.revocation, s.journal, s.custody, s.storage,
 	} {
 		if err := part(ctx); err != nil {
 			return fmt.Errorf("step %d, %s: %w", s.number, s.step.Title, err)

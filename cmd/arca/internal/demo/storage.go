@@ -45,7 +45,7 @@ func (s *story) canaries(ctx context.Context) error {
 	needles := map[string][]byte{
 		"court": []byte(court), "police unit": []byte(unitA), "other unit": []byte(unitB), "case": []byte(caseTag), "target": []byte(target),
 		"second target": []byte(target2), "other party": []byte(other), "purpose": []byte(purpose), "suspect": []byte(suspect), "order": []byte(s.chain),
-		"request": []byte(s.request), "refused number": []byte(stranger),
+		"request": []byte(s.request), "refused number": []byte(stranger), "transcript": []byte(transcript),
 	}
 	for _, name := range []string{judge, one, two, boss, audit} {
 		needles[name] = []byte(name)

@@ -319,6 +319,61 @@ func (s *story) opening(ctx context.Context) error {
 	return nil
 }
 
+// transcript is what the investigator writes of the recording; the vault must never see it.
+const transcript = "The larch is felled on Thursday, at the old sawmill."
+
+func (s *story) annotating(ctx context.Context) error {
+	s.begin("The investigator seals a transcript beside it, which nobody can take for what the collector delivered")
+	id, err := s.find("en_delivery_time.wav")
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(s.work, "transcript.txt")
+	if err := os.WriteFile(file, []byte(transcript), 0o600); err != nil {
+		return err
+	}
+	if err := s.arca(ctx, one, nil, "transcript", id, file, "--language", "en"); err != nil {
+		return err
+	}
+	var list struct {
+		Recordings []struct {
+			row
+			By string `json:"by"`
+			Of string `json:"of"`
+		} `json:"recordings"`
+	}
+	deadline := time.Now().Add(30 * time.Second)
+	for { // the site's tick deposits it, the investigator's next command files it
+		err := s.quietly(func() error {
+			if err := s.arca(ctx, one, nil, "ls", "--order", s.chain); err != nil {
+				return err
+			}
+			if err := s.arca(ctx, "", nil, "mirror"); err != nil {
+				return err
+			}
+			return s.arca(ctx, boss, &list, "ls", "--order", s.chain, "--kind", "transcript", "--purpose", "read what was transcribed")
+		})
+		if err != nil {
+			return err
+		}
+		if len(list.Recordings) > 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("the transcript is in no listing")
+		}
+		time.Sleep(time.Second)
+	}
+	got := list.Recordings[0]
+	if got.By != one || got.Of != id {
+		return fmt.Errorf("the transcript is shown as by %q, of %s", got.By, got.Of)
+	}
+	s.rows = append(s.rows, got.row)
+	s.saw("the supervisor sees %s…, a transcript by %s of %s…", got.Recording[:8], got.By, id[:8])
+	s.saw("its pack left at a tick through the site's collector: the vault knows of no reader")
+	return nil
+}
+
 func (s *story) stranger(ctx context.Context) error {
 	s.begin("A second investigator, of another unit, is refused")
 	refusal, err := s.refused(ctx, two, 5, "ls", "--order", s.chain, "--purpose", "curiosity")
@@ -466,7 +521,7 @@ func (s *story) custody(ctx context.Context) error {
 			acts = append(acts, e.Act)
 		}
 	}
-	for _, want := range []string{"authorisation", "sealed", "found", "asked", "approved", "released", "opened", "copied", "refused", "revocation"} {
+	for _, want := range []string{"authorisation", "sealed", "found", "asked", "approved", "released", "opened", "copied", "annotated", "refused", "revocation"} {
 		if !slices.Contains(acts, want) {
 			return fmt.Errorf("custody lacks %s: %v", want, acts)
 		}

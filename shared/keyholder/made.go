@@ -1,0 +1,102 @@
+package keyholder
+
+import (
+	"context"
+
+	"arca.example/arca/shared/policy"
+	"arca.example/arca/shared/problem"
+	"arca.example/arca/shared/record"
+	"arca.example/arca/shared/seal"
+)
+
+func madeName(statement record.Digest) string { return "made/" + statement.String() }
+
+// madeRow is a batch of a reader's: its note is taken from nobody else, and for no other unit.
+type madeRow struct {
+	Act       record.Digest `json:"act"`
+	Author    record.KeyID  `json:"author"`
+	Recording record.ID     `json:"recording"`
+	Unit      []byte        `json:"unit"` // seal.Unit bytes
+}
+
+// makes tells whether a person can be the author of batches at all.
+func (p Person) makes() bool {
+	e := p.Enrolment
+	return e.Of(record.Judge) || e.Of(record.Clerk) || e.Of(record.Investigator) || e.Of(record.Supervisor)
+}
+
+// couldMake decides on an act that says that its author sealed something: a note or transcript beside what it is of, or the content again in
+// another compartment. What it was made of was released to them (couldAct); here policy says whether they may, and where to.
+func (k *Keyholder) couldMake(ctx context.Context, author record.KeyID, a *record.Act, r *record.Request) error {
+	who, err := k.Person(ctx, author)
+	if err != nil {
+		return err
+	}
+	if !who.Enrolment.MayMake(a.Made.Kind, a.Made.Mark, a.Made.Compartment) {
+		return problem.New(problem.Denied, "your role seals nothing of this kind in this compartment")
+	}
+	if a.Kind == record.EventAnnotated && a.Made.Compartment != r.Compartment {
+		return problem.New(problem.Denied, "a note lies where the recording lies that it is of")
+	}
+	state, err := k.chain(ctx, a.Chain)
+	if err != nil {
+		return err
+	}
+	if err := state.Open(k.now()); err != nil {
+		return err
+	}
+	return mayMake(who, state, r, a.Made)
+}
+
+// mayMake asks policy.
+func mayMake(who Person, c Chain, r *record.Request, made record.Made) error {
+	q := policy.Question{Action: policy.Annotate, By: who.subject(), Resource: c.resource(r.Compartment, true), Purpose: r.Purpose, InTime: true}
+	if made.Kind == record.KindResealed {
+		q.Action, q.To = policy.Move, made.Compartment
+	}
+	return decide(q)
+}
+
+// keepMade keeps which batch an act speaks of, until its note comes and after.
+func (c *change) keepMade(st record.Statement, a *record.Act) error {
+	if a.Made == (record.Made{}) {
+		return nil
+	}
+	asked, err := c.k.Request(c.ctx, a.Request)
+	if err != nil {
+		return err
+	}
+	u := unitOf(&asked.Request)
+	u.Compartment = a.Made.Compartment
+	row := madeRow{Act: st.Hash, Author: st.Author, Recording: a.Made.Recording, Unit: u.Bytes()}
+	var before madeRow
+	if found, err := c.load(madeName(a.Made.Statement), &before); err != nil {
+		return err
+	} else if found {
+		return problem.New(problem.Denied, "another act speaks of this batch already; seal it anew")
+	}
+	return c.put(madeName(a.Made.Statement), row)
+}
+
+// vouched refuses a person's note unless an act of theirs on file names this very batch, which holds one recording, in this very unit. A
+// collector's needs none.
+func (k *Keyholder) vouched(ctx context.Context, author Person, f *filing) error {
+	if author.Enrolment.Of(record.Collector) {
+		return nil
+	}
+	var row madeRow
+	found, err := k.read(ctx, madeName(f.hash), &row)
+	if err != nil {
+		return err
+	}
+	if !found || !row.fits(author.ID, f.note) {
+		return problem.New(problem.Denied, "no act of yours on file here says that you sealed this batch, of one recording, in this compartment; what collectors did not deliver is taken with one only")
+	}
+	return nil
+}
+
+// fits holds a note, whose signature by the author was checked, against the act that named it.
+func (row madeRow) fits(author record.KeyID, note *seal.Note) bool {
+	return row.Author == author && string(row.Unit) == string(note.Statement.Unit.Bytes()) &&
+		len(note.Members) == 1 && note.Members[0].Recording == seal.RecordingID(row.Recording)
+}
