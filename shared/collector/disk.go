@@ -48,13 +48,18 @@ func (d disk) replace(path string, content []byte) error {
 
 // rename moves a synced file to its name and syncs the folder. After it the file survives power loss.
 func (d disk) rename(from, to string) error {
+	if err := d.move(from, to); err != nil {
+		return err
+	}
+	return d.syncFolder(filepath.Dir(to))
+}
+
+// move is rename before the folder is synced.
+func (d disk) move(from, to string) error {
 	if err := d.step("rename " + filepath.Base(to)); err != nil {
 		return err
 	}
-	if err := os.Rename(from, to); err != nil {
-		return spoolFailed(err)
-	}
-	return d.syncFolder(filepath.Dir(to))
+	return spoolFailed(os.Rename(from, to))
 }
 
 func (d disk) write(path string, content []byte) error {

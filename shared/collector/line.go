@@ -26,7 +26,8 @@ type line struct {
 	free     chan *seal.Builder
 	full     chan *draft
 	finished chan *draft
-	commit   func(*draft) // called after the commit point
+	commit   func(*draft)         // called after the commit point
+	send     func(*entry, []byte) // takes a final pack from memory, before its buffer is used again; nil: packs leave later
 	work     sync.WaitGroup
 	failed   chan struct{} // closed at the first failure
 
@@ -37,9 +38,9 @@ type line struct {
 // buffersInFlight is how many packs are in memory: one being filled, one being hashed, one on its way to the disk.
 const buffersInFlight = 3
 
-func (c *Collector) startLine(commit func(*draft)) (*line, error) {
+func (c *Collector) startLine(commit func(*draft), send func(*entry, []byte)) (*line, error) {
 	l := &line{c: c, free: make(chan *seal.Builder, buffersInFlight), full: make(chan *draft),
-		finished: make(chan *draft), failed: make(chan struct{}), commit: commit}
+		finished: make(chan *draft), failed: make(chan struct{}), commit: commit, send: send}
 	for len(c.buffers) < buffersInFlight {
 		c.buffers = append(c.buffers, direct.Buffer(c.geometry.Size))
 	}
@@ -120,52 +121,62 @@ func (l *line) commitAll() {
 			l.c.giveBack(d.side.Number)
 			continue
 		}
-		if err := l.c.makeFinal(d, l.free); err != nil {
+		written := func() { l.free <- d.builder } // its room is kept
+		if l.send != nil {
+			written = func() {}
+		}
+		e, err := l.c.makeFinal(d, written)
+		if err != nil {
 			l.c.discard(d)
 			l.fail(err)
 			continue
 		}
 		l.commit(d)
+		if l.send != nil {
+			l.work.Go(func() {
+				l.send(e, d.pack.Bytes)
+				l.free <- d.builder
+			})
+		}
 	}
 }
 
 // makeFinal writes a pack and syncs it, and then writes its sidecar. Commit point: with the sidecar the pack exists.
-// The builder goes to free as soon as its bytes are written.
-func (c *Collector) makeFinal(d *draft, free chan<- *seal.Builder) error {
+// written is called as soon as nothing here needs the pack's bytes.
+func (c *Collector) makeFinal(d *draft, written func()) (*entry, error) {
 	d.side.Pack, d.side.Slots = d.pack.SHA256, d.pack.SlotsSHA256
 	if err := c.disk.step("write " + packName(d.side.Number, "pack")); err != nil {
-		return spoolFailed(err)
+		return nil, spoolFailed(err)
 	}
 	f, err := writeFile(c.packPath(d.side.Number), d.pack.Bytes)
 	if err != nil {
-		return spoolFailed(err)
+		return nil, spoolFailed(err)
 	}
-	d.pack.Bytes = nil
-	free <- d.builder // its room is kept
+	written()
 	if err := c.disk.step("sync " + packName(d.side.Number, "pack")); err != nil {
 		f.Close()
-		return err
+		return nil, err
 	}
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
-		return spoolFailed(err)
+		return nil, spoolFailed(err)
 	}
 	// The pack's name is durable before the sidecar's can be.
 	if err := c.disk.syncFolder(c.path(packFolder)); err != nil {
-		return err
+		return nil, err
 	}
 	side, err := record.Marshal(d.side)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := c.disk.replace(c.sidePath(d.side.Number), side); err != nil {
-		return err
+		return nil, err
 	}
 	e, heads, err := newEntry(d.side)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	c.adopt(e, heads)
-	return nil
+	return e, nil
 }
 
 // discard removes a pack that did not become final and gives its number back.

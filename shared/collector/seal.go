@@ -65,6 +65,11 @@ type group struct {
 // that of the run: then items without one are nevertheless safe, all others can be sealed again. progress (may be nil)
 // hears how many content bytes were sealed, of how many known.
 func (c *Collector) Seal(ctx context.Context, items []Item, progress func(done, total int64)) ([]Sealed, error) {
+	return c.seal(ctx, items, progress, nil)
+}
+
+// seal is Seal that hands every final pack to send (may be nil) while its bytes are in memory.
+func (c *Collector) seal(ctx context.Context, items []Item, progress func(done, total int64), send func(*entry, []byte)) ([]Sealed, error) {
 	if len(items) > MaxItems {
 		return nil, problem.New(problem.Invalid, "one call seals at most %d items; seal them in several", MaxItems)
 	}
@@ -81,7 +86,7 @@ func (c *Collector) Seal(ctx context.Context, items []Item, progress func(done, 
 	s := &session{c: c, results: make([]Sealed, len(items)), final: make([]bool, len(items)), progress: progress}
 	groups := s.sort(items)
 	var err error
-	if s.line, err = c.startLine(s.committed); err != nil {
+	if s.line, err = c.startLine(s.committed, send); err != nil {
 		return nil, err
 	}
 	f := &filler{session: s, ctx: ctx, heads: map[seal.Unit]head{}, segments: seal.NewSegmenter()}

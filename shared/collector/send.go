@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"maps"
@@ -131,7 +132,7 @@ func (c *Collector) makeDummy(n uint64) error {
 	}
 	d := &draft{builder: b, side: sidecar{Number: n}}
 	if d.pack, err = b.Finish(); err == nil {
-		err = c.makeFinal(d, make(chan *seal.Builder, 1))
+		_, err = c.makeFinal(d, func() {})
 	}
 	if err != nil {
 		c.discard(d)
@@ -197,7 +198,7 @@ func (c *Collector) depositAll(ctx context.Context, list []*entry) error {
 			continue
 		}
 		group.Go(func() error {
-			err := c.deposit(ctx, e)
+			err := c.deposit(ctx, e, nil)
 			if err != nil {
 				c.trouble(e, err)
 			}
@@ -207,10 +208,11 @@ func (c *Collector) depositAll(ctx context.Context, list []*entry) error {
 	return group.Wait()
 }
 
-// deposit uploads a pack and confirms it. The digests are those that were computed when the pack was made.
-func (c *Collector) deposit(ctx context.Context, e *entry) error {
+// deposit uploads a pack and confirms it. The digests are those that were computed when the pack was made. pack is its bytes, nil to
+// read them from the spool.
+func (c *Collector) deposit(ctx context.Context, e *entry, pack []byte) error {
 	if !e.at.Uploaded {
-		if err := c.upload(ctx, e); err != nil {
+		if err := c.upload(ctx, e, pack); err != nil {
 			return err
 		}
 	}
@@ -226,7 +228,7 @@ func (c *Collector) deposit(ctx context.Context, e *entry) error {
 	return c.advance(e, func(p *progress) { p.Uploaded, p.Arrived = true, true })
 }
 
-func (c *Collector) upload(ctx context.Context, e *entry) error {
+func (c *Collector) upload(ctx context.Context, e *entry, pack []byte) error {
 	if err := c.call("upload"); err != nil {
 		return err
 	}
@@ -237,13 +239,42 @@ func (c *Collector) upload(ctx context.Context, e *entry) error {
 	if err := c.call("put"); err != nil {
 		return err
 	}
-	if err := c.put(ctx, t, c.packPath(e.number)); err != nil {
+	if pack != nil {
+		err = c.putMemory(ctx, t, pack)
+	} else {
+		err = c.put(ctx, t, c.packPath(e.number))
+	}
+	if err != nil {
 		// The upload, or one before it, may have landed all the same: the vault looks.
 		if c.cfg.Vault.Arrived(ctx, e.number) != nil {
 			return err
 		}
 	}
-	return c.advance(e, func(p *progress) { p.Uploaded = true })
+	// Not written down: what follows at once either confirms it, or finds that it needs to be done again.
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e.at.Uploaded = true
+	return nil
+}
+
+// putMemory makes the one request of a transfer from a buffer that nobody reads any more when it returns.
+func (c *Collector) putMemory(ctx context.Context, t store.Transfer, pack []byte) error {
+	body := &bufferBody{Reader: bytes.NewReader(pack), closed: make(chan struct{})}
+	err := c.putBytes(ctx, t, body)
+	<-body.closed // a transport that was answered early may still be reading (http.RoundTripper)
+	return err
+}
+
+// bufferBody tells when the transport is done with it.
+type bufferBody struct {
+	*bytes.Reader
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (b *bufferBody) Close() error {
+	b.once.Do(func() { close(b.closed) })
+	return nil
 }
 
 // put makes the one request of a transfer. It carries no credentials; its headers bind size and checksum.

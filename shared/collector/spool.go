@@ -320,18 +320,31 @@ func (c *Collector) archive(list []*entry) error {
 		if err := c.disk.remove(c.packPath(e.number)); err != nil {
 			return err
 		}
-		if err := c.disk.rename(c.statePath(e.number), c.path(provenFolder, packName(e.number, "state"))); err != nil {
-			return err
-		}
-		if err := c.disk.rename(c.sidePath(e.number), c.path(provenFolder, packName(e.number, "json"))); err != nil {
-			return err
-		}
-		c.mu.Lock()
+	}
+	// Every state is there before any sidecar, which is what finishArchiving goes by.
+	if err := c.moveAll(list, "state"); err != nil {
+		return err
+	}
+	if err := c.moveAll(list, "json"); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, e := range list {
 		delete(c.entries, e.number)
 		c.numbers.use(e.number)
-		c.mu.Unlock()
 	}
 	return nil
+}
+
+// moveAll moves a file of each pack to the archive, durably.
+func (c *Collector) moveAll(list []*entry, ext string) error {
+	for _, e := range list {
+		if err := c.disk.move(c.path(packFolder, packName(e.number, ext)), c.path(provenFolder, packName(e.number, ext))); err != nil {
+			return err
+		}
+	}
+	return c.disk.syncFolder(c.path(provenFolder))
 }
 
 // finishArchiving moves a sidecar whose state is in the archive already.

@@ -387,6 +387,7 @@ func (v *fakeVault) Upload(ctx context.Context, n uint64, pack, slots record.Dig
 
 // RoundTrip is the object store.
 func (v *fakeVault) RoundTrip(r *http.Request) (*http.Response, error) {
+	defer r.Body.Close() // as every RoundTripper must
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return nil, err
