@@ -20,9 +20,9 @@ import (
 // draftFlags are what order new fills in beforehand.
 type draftFlags struct {
 	profile, court, caseTag, unit, classification string
-	targets, kinds                                []string
+	targets, kinds, privileged                    []string
 	days, access                                  int
-	example                                       bool
+	example, urgent                               bool
 }
 
 // exampleOrder is the fictional case that --example fills in.
@@ -49,17 +49,26 @@ func (d draftFlags) draft(now time.Time) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if end := profile.End(o.Decided, profile.FirstTerm); o.Capture.Until.After(end) {
+	term := profile.FirstTerm
+	if d.urgent {
+		if profile.Urgent.None {
+			return "", problem.New(problem.Denied, "the statute has no urgent procedure, so a judge authorises the measure (%s)", profile.Cite(profile.Urgent.Article))
+		}
+		if profile.Urgent.Term != (law.Term{}) {
+			term = profile.Urgent.Term
+		}
+	}
+	if end := profile.End(o.Decided, term); o.Capture.Until.After(end) {
 		o.Capture.Until = end
 	}
 	source := func(field string) string {
 		i := slices.IndexFunc(profile.Items, func(i law.Item) bool { return i.Field == field })
 		if i < 0 {
-			return ""
+			return "not asked for by this statute"
 		}
 		return profile.Items[i].Name + " (" + profile.Cite(profile.Items[i].Article) + ")"
 	}
-	return writeDraft(o, source, fmt.Sprintf("at most %s from the decision (%s)", profile.FirstTerm, profile.Cite(profile.FirstTerm.Article))), nil
+	return writeDraft(o, profile, source, fmt.Sprintf("at most %s from the decision (%s)", term, profile.Cite(term.Article))), nil
 }
 
 func (d draftFlags) order(now time.Time) (record.Order, error) {
@@ -67,7 +76,7 @@ func (d draftFlags) order(now time.Time) (record.Order, error) {
 	if d.example {
 		o = exampleOrder
 	}
-	o.Kind, o.Profile, o.Decided = record.Authorisation, d.profile, record.Second(now)
+	o.Kind, o.Profile, o.Decided, o.Urgent = record.Authorisation, d.profile, record.Second(now), d.urgent
 	for _, given := range []struct {
 		text string
 		into *string
@@ -88,6 +97,10 @@ func (d draftFlags) order(now time.Time) (record.Order, error) {
 	}
 	if len(d.kinds) > 0 || !d.example {
 		o.Scope.Kinds = d.kinds
+	}
+	var err error
+	if o.Privileged, err = parsePrivileges(d.privileged); err != nil {
+		return o, err
 	}
 	if d.days < 1 || d.access < 0 {
 		return o, problem.New(problem.Invalid, "--days is at least 1 and --access-days at least 0")
@@ -123,7 +136,7 @@ func effective(o record.Order) error {
 }
 
 // writeDraft writes the order as JSON with // comments, which order sign takes away again.
-func writeDraft(o record.Order, source func(field string) string, term string) string {
+func writeDraft(o record.Order, profile *law.Profile, source func(field string) string, term string) string {
 	var b strings.Builder
 	member := func(indent, name string, v any, comment, end string) {
 		raw, err := json.Marshal(v, json.Deterministic(true), jsontext.Multiline(false), json.FormatNilSliceAsNull(false))
@@ -138,6 +151,9 @@ func writeDraft(o record.Order, source func(field string) string, term string) s
 	b.WriteString("// A draft order. Fill in what is empty, then: arca order sign --from FILE -o order.jws\n// Times are UTC. Comments are taken away when it is signed.\n{\n")
 	member("  ", "kind", o.Kind, "", ",")
 	member("  ", "profile", o.Profile, "the statute", ",")
+	if u := profile.Urgent; o.Urgent {
+		member("  ", "urgent", true, fmt.Sprintf("ordered by %s; the judge confirms it within %s, or it lapses (%s)", u.Who, u.Confirm, profile.Cite(u.Article)), ",")
+	}
 	member("  ", "court", o.Court, source("court")+"; the judge who signs belongs to it", ",")
 	member("  ", "case", o.Case, source("case"), ",")
 	member("  ", "policeUnit", o.PoliceUnit, source("policeUnit"), ",")
@@ -148,7 +164,13 @@ func writeDraft(o record.Order, source func(field string) string, term string) s
 	b.WriteString("  \"scope\": {\n")
 	member("    ", "identifiers", o.Scope.Identifiers, source("scope.identifiers")+`, as {"kind": "msisdn", "value": "+12025550111"}`, ",")
 	member("    ", "kinds", o.Scope.Kinds, source("scope.kinds")+": of call, message, session", "")
-	b.WriteString("  },\n  \"grounds\": {\n")
+	b.WriteString("  },\n")
+	var categories []string
+	for _, c := range profile.Privileged {
+		categories = append(categories, c.Name)
+	}
+	member("  ", "privileged", append([]record.Privilege{}, o.Privileged...), `privileged communications, as {"category": "counsel", "identifier": {"kind": "msisdn", "value": "+12025550177"}}; of `+strings.Join(categories, ", "), ",")
+	b.WriteString("  \"grounds\": {\n")
 	g := o.Grounds
 	member("    ", "offence", g.Offence, source("grounds.offence"), ",")
 	member("    ", "indicia", g.Indicia, source("grounds.indicia"), ",")
@@ -178,7 +200,7 @@ func parseDraft(raw []byte) (record.Order, error) {
 	if err := json.Unmarshal(plain, &o, json.RejectUnknownMembers(true)); err != nil {
 		return o, problem.Wrap(problem.Invalid, err, "line %d of the draft: %s", lineOf(plain, err), reasonOf(err))
 	}
-	for _, t := range []*time.Time{&o.Decided, &o.Capture.From, &o.Capture.Until, &o.AccessEnd} {
+	for _, t := range []*time.Time{&o.Decided, &o.Capture.From, &o.Capture.Until, &o.AccessEnd, &o.Milestone.At, &o.Until} {
 		*t = record.Second(*t)
 	}
 	return o, nil

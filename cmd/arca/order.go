@@ -24,24 +24,11 @@ import (
 )
 
 func (a *app) orderCommand() *cobra.Command {
-	return a.group("order", "Draft, sign, admit, change and show orders",
-		a.orderNewCommand(), a.orderSignCommand(), a.orderAdmitCommand(), a.orderExtendCommand(),
-		a.orderStopCommand(stopWords{
-			use: "revoke CHAIN", short: "Revoke an order for good", kind: record.Revocation,
-			long:    "Signs a revocation and sends it to both keyholders. It applies at once at each that takes it; nothing under the order\nopens again, and nothing is destroyed: only a court's destruction order destroys.",
-			example: "arca order revoke $CHAIN --reason 'the measure is no longer needed' --as judge",
-		}),
-		a.orderStopCommand(stopWords{
-			use: "suspend CHAIN", short: "Suspend an order until it is resumed", kind: record.Suspension,
-			long:    "Signs a suspension and sends it to both keyholders. It applies at once at each that takes it.",
-			example: "arca order suspend $CHAIN --reason 'under appeal' --as judge",
-		}),
-		a.orderStopCommand(stopWords{
-			use: "resume CHAIN", short: "Lift the last suspension of an order", kind: record.Resumption,
-			long:    "Signs a resumption that names the last suspension which nothing has lifted, and sends it to both keyholders.",
-			example: "arca order resume $CHAIN --reason 'the appeal was dismissed' --as judge",
-		}),
-		a.orderShowCommand())
+	members := []*cobra.Command{a.orderNewCommand(), a.orderSignCommand(), a.orderAdmitCommand(), a.orderExtendCommand(), a.orderNarrowCommand()}
+	for _, w := range stopCommands {
+		members = append(members, a.orderStopCommand(w))
+	}
+	return a.group("order", "Draft, sign, admit, change and show orders", append(members, a.orderShowCommand())...)
 }
 
 func (a *app) orderNewCommand() *cobra.Command {
@@ -77,6 +64,8 @@ func (a *app) orderNewCommand() *cobra.Command {
 	c.Flags().StringSliceVar(&d.kinds, "kinds", nil, "kinds of communication: call, message, session")
 	c.Flags().IntVar(&d.days, "days", 30, "length of the measure")
 	c.Flags().IntVar(&d.access, "access-days", 90, "how long after the measure recordings may be opened")
+	c.Flags().StringArrayVar(&d.privileged, "privileged", nil, "privileged communications, as counsel=msisdn:+12025550177; may be repeated")
+	c.Flags().BoolVar(&d.urgent, "urgent", false, "a measure without a judge's decision beforehand, which whom the statute names signs and a judge confirms")
 	c.Flags().BoolVar(&d.example, "example", false, "fill in a fictional case, for trying out")
 	return c
 }
@@ -84,7 +73,7 @@ func (a *app) orderNewCommand() *cobra.Command {
 func (a *app) orderSignCommand() *cobra.Command {
 	var from, out string
 	c := a.command(spec{
-		use: "sign --from DRAFT", short: "Sign a draft order as a judge",
+		use: "sign --from DRAFT", short: "Sign a draft order, as a judge or as whom the statute lets order an urgent measure",
 		long: "Takes the comments away, checks form and statute, signs, and writes the order (a JWS) to -o or to standard output.\n" +
 			"A draft with a chain and no predecessor is put on the chain's head.",
 		example: "arca order sign --from draft.json -o order.jws --as judge",
@@ -353,68 +342,11 @@ func (a *app) signAndAdmit(ctx context.Context, f *installation.Folder, me actor
 	}
 	after := before
 	after.members = append(slices.Clone(before.members), law.Member{Hash: record.HashStatement(statement), Order: o})
-	if _, err := after.standingSuspension(); err == nil {
+	if _, err := after.standing("suspension", record.Resumption, record.Suspension); err == nil {
 		_, err = fmt.Fprintln(a.out, "\nAn earlier suspension still stands, so the order stays suspended; each is lifted by a resumption of its own: repeat this line.")
 		return err
 	}
 	return nil
-}
-
-type stopWords struct {
-	use, short, long, example string
-	kind                      record.OrderKind
-}
-
-// orderStopCommand makes revoke, suspend and resume.
-func (a *app) orderStopCommand(w stopWords) *cobra.Command {
-	var reason, out string
-	c := a.command(spec{
-		use: w.use, short: w.short, long: w.long, example: w.example, args: cobra.ExactArgs(1),
-		run: func(cmd *cobra.Command, args []string) error {
-			f, me, err := a.who()
-			if err != nil {
-				return err
-			}
-			hash, err := a.findChain(cmd.Context(), f, me.signer, args[0])
-			if err != nil {
-				return err
-			}
-			c, err := a.anyChain(cmd.Context(), f, me.signer, hash)
-			if err != nil {
-				return err
-			}
-			o := record.Order{Kind: w.kind, Chain: c.Chain, Court: c.Court, Profile: c.Profile, Decided: record.Second(a.now()), Reason: reason}
-			if w.kind == record.Resumption {
-				if o.Lifts, err = c.standingSuspension(); err != nil {
-					return err
-				}
-			}
-			return a.signAndAdmit(cmd.Context(), f, me, c, o, out)
-		},
-	})
-	c.ValidArgsFunction = a.completeChains
-	c.Flags().StringVar(&reason, "reason", "", "why; it is part of the order")
-	c.Flags().StringVarP(&out, "output", "o", "", "also write the signed member to this file")
-	_ = c.MarkFlagRequired("reason")
-	return c
-}
-
-// standingSuspension is the last suspension that no resumption lifted.
-func (c chain) standingSuspension() (record.Digest, error) {
-	lifted := map[record.Digest]bool{}
-	var last record.Digest
-	for _, m := range c.members {
-		lifted[m.Order.Lifts] = true
-	}
-	for _, m := range c.members {
-		if m.Order.Kind == record.Suspension && !lifted[m.Hash] {
-			last = m.Hash
-		}
-	}
-	if last.IsZero() {
-		return last, problem.New(problem.Conflict, "no suspension of this order stands; there is nothing to lift")
-	}
-	return last, nil
 }
 
 func (a *app) orderShowCommand() *cobra.Command {

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"strconv"
 	"strings"
 	"time"
 
+	"arca.example/arca/shared/law"
 	"arca.example/arca/shared/local/installation"
 	"arca.example/arca/shared/record"
 )
@@ -25,6 +27,7 @@ type shownOrder struct {
 	Cap            time.Time      `json:"cap,omitzero"` // absent: the statute has none
 	Scope          record.Scope   `json:"scope"`
 	Reports        record.Reports `json:"reports"`
+	Clocks         []law.Clock    `json:"clocks"`
 	Forked         bool           `json:"forked"`
 	Units          []string       `json:"units"`
 	Members        []shownMember  `json:"members"`
@@ -34,13 +37,14 @@ type shownOrder struct {
 }
 
 type shownMember struct {
-	Member   string           `json:"member"`
-	Kind     record.OrderKind `json:"kind"`
-	Sequence int              `json:"sequence"`
-	Decided  time.Time        `json:"decided"`
-	Until    time.Time        `json:"until,omitzero"`
-	Reason   string           `json:"reason,omitempty"`
-	SignedBy string           `json:"signedBy"` // key id
+	Member    string           `json:"member"`
+	Kind      record.OrderKind `json:"kind"`
+	Sequence  int              `json:"sequence"`
+	Decided   time.Time        `json:"decided"`
+	Until     time.Time        `json:"until,omitzero"`
+	Reason    string           `json:"reason,omitempty"`
+	Milestone string           `json:"milestone,omitempty"`
+	SignedBy  string           `json:"signedBy"` // key id
 }
 
 func (a *app) showOrder(ctx context.Context, f *installation.Folder, me actor, hash record.Digest) error {
@@ -53,9 +57,12 @@ func (a *app) showOrder(ctx context.Context, f *installation.Folder, me actor, h
 		Classification: c.Classification, Decided: c.Decided, Capture: c.Capture, AccessEnd: c.AccessEnd, Cap: c.Cap,
 		Scope: c.Scope, Reports: c.Reports, Forked: c.Forked, Units: c.units, Keyholders: c.words, Verified: c.checked, Error: failed(err),
 	}
+	if clocks, wrong := law.Clocks(c.members, a.now()); wrong == nil { // the chain was read, so nothing is wrong
+		out.Clocks = clocks
+	}
 	for i, m := range c.members {
 		out.Members = append(out.Members, shownMember{Member: m.Hash.String(), Kind: m.Order.Kind, Sequence: m.Order.Sequence,
-			Decided: m.Order.Decided, Until: m.Order.Capture.Until, Reason: m.Order.Reason, SignedBy: c.authors[i].String()})
+			Decided: m.Order.Decided, Until: latestOf(m.Order.Capture.Until, m.Order.Until), Reason: m.Order.Reason, Milestone: m.Order.Milestone.Name, SignedBy: c.authors[i].String()})
 	}
 	return a.report(out, err, func(p *page) { out.write(p, a.now()) })
 }
@@ -70,19 +77,14 @@ func (o shownOrder) write(p *page, now time.Time) {
 		state += ", two members have one sequence number: a judge must choose"
 	}
 	p.pairs("order", o.Chain, "state", state, "court", o.Court, "case", o.Case, "police unit", o.PoliceUnit, "classification", o.Classification,
-		"statute", o.Profile, "decided", when(o.Decided), "targets", strings.Join(targets, ", "), "kinds", strings.Join(o.Scope.Kinds, ", "),
+		"statute", o.Profile, "decided", when(o.Decided), "measure", when(o.Capture.From)+" to "+when(o.Capture.Until), "access ends", when(o.AccessEnd), "targets", strings.Join(targets, ", "), "kinds", strings.Join(o.Scope.Kinds, ", "),
 		"reports", "every "+strconv.Itoa(o.Reports.EveryDays)+" days, "+o.Reports.Form, "weeks with keys", strings.Join(o.Units, " "))
 	p.line("")
-	p.table([]string{"CLOCK", "AT", "LEFT"}, [][]string{
-		{"measure begins", when(o.Capture.From), left(o.Capture.From, now)},
-		{"measure ends", when(o.Capture.Until), left(o.Capture.Until, now)},
-		{"access ends", when(o.AccessEnd), left(o.AccessEnd, now)},
-		{"latest end, all extensions", latest(o.Cap), left(o.Cap, now)},
-	})
+	p.table(clockHeads, clockRows(o.Clocks, now))
 	p.line("")
 	var rows [][]string
 	for _, m := range o.Members {
-		rows = append(rows, []string{short(m.Member), string(m.Kind), strconv.Itoa(m.Sequence), when(m.Decided), when(m.Until), short(m.SignedBy), m.Reason})
+		rows = append(rows, []string{short(m.Member), string(m.Kind), strconv.Itoa(m.Sequence), when(m.Decided), when(m.Until), short(m.SignedBy), cmp.Or(m.Reason, m.Milestone)})
 	}
 	p.table([]string{"MEMBER", "KIND", "NO", "DECIDED", "UNTIL", "SIGNED BY", "REASON"}, rows)
 	if !o.Verified {
@@ -90,13 +92,6 @@ func (o shownOrder) write(p *page, now time.Time) {
 	}
 	p.line("")
 	p.answers(o.Keyholders)
-}
-
-func latest(t time.Time) string {
-	if t.IsZero() {
-		return "none in the statute"
-	}
-	return when(t)
 }
 
 func left(t, now time.Time) string {

@@ -102,7 +102,7 @@ func (a *app) root() *cobra.Command {
 	_ = root.RegisterFlagCompletionFunc("as", a.completePeople)
 	root.AddCommand(
 		a.initCommand(), a.serveCommand(), a.witnessCommand(), a.statusCommand(), a.stampsCommand(), a.scrubCommand(),
-		a.enrolCommand(), a.whoamiCommand(), a.suspendCommand(), a.orderCommand(),
+		a.enrolCommand(), a.whoamiCommand(), a.suspendCommand(), a.orderCommand(), a.lawCommand(),
 		a.sealCommand(), a.spoolCommand(), a.mirrorCommand(), a.auditCommand(),
 		a.lsCommand(), a.askCommand(), a.inboxCommand(),
 		a.decideCommand("approve", "Approve another person's request", "arca approve $REQUEST --reason 'needed for the report' --as sofia", true),

@@ -48,7 +48,7 @@ func match(what, text string, length int, all func() ([]string, error)) (string,
 }
 
 // shownBy is the command that shows the ids of each kind of thing.
-var shownBy = map[string]string{"order chain": "arca order show", "recording": "arca ls --order CHAIN", "request": "arca inbox --all"}
+var shownBy = map[string]string{"order chain": "arca order show", "recording": "arca ls --order CHAIN", "request": "arca inbox --all", "member": "arca order show CHAIN"}
 
 func article(noun string) string {
 	if strings.ContainsRune("aeiou", rune(noun[0])) {

@@ -336,7 +336,7 @@ func (w *watch) demand(step *Step) demand {
 	for _, t := range step.Triggers {
 		at := w.p.happened(w.chain, &w.s, t)
 		if at.IsZero() {
-			awaits = append(awaits, t.words())
+			awaits = append(awaits, t.String())
 			continue
 		}
 		if d.allowed.IsZero() || at.Before(d.allowed) {

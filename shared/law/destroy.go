@@ -153,14 +153,15 @@ func (p *Profile) triggered(chain []Member, s *State, number int, t time.Time) e
 		if !when.IsZero() && !t.Before(when) {
 			return nil
 		}
-		if wanted = append(wanted, trigger.words()); !when.IsZero() {
+		if wanted = append(wanted, trigger.String()); !when.IsZero() {
 			wanted[len(wanted)-1] += ", which is on " + instant(when)
 		}
 	}
 	return problem.New(problem.Conflict, "nothing is destroyed before the statute allows it: it waits for %s (%s)", strings.Join(wanted, ", or "), p.Cite(step.Article))
 }
 
-func (t Trigger) words() string {
+// String is the trigger in words, as "5 years after sentence-executed".
+func (t Trigger) String() string {
 	if t.After == (Term{}) {
 		return t.Event
 	}

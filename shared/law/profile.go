@@ -377,3 +377,21 @@ func (p *Profile) step(number int) (Step, bool) {
 	}
 	return p.Destruction.Steps[i], true
 }
+
+// Checked is a mandatory item of an order and whether the order has it.
+type Checked struct {
+	Field   string `json:"field"`
+	Name    string `json:"name"`
+	Article string `json:"article"`
+	Present bool   `json:"present"`
+}
+
+// Check goes through what the statute asks an order to say, item by item, in the statute's order. Whether the order may be admitted,
+// Admit says.
+func (p *Profile) Check(o *record.Order) []Checked {
+	var list []Checked
+	for _, i := range p.Items {
+		list = append(list, Checked{Field: i.Field, Name: i.Name, Article: p.Cite(i.Article), Present: present[i.Field](o)})
+	}
+	return list
+}

@@ -155,6 +155,22 @@ func (r *Reader) refer(q *record.Request, ids []seal.RecordingID) error {
 	return nil
 }
 
+// Refer turns recordings that were listed here into references, as members of an order name them. All are of the chain.
+func (r *Reader) Refer(chain record.Digest, ids ...seal.RecordingID) ([]record.Reference, error) {
+	var list []record.Reference
+	for _, id := range ids {
+		e, err := r.listed(id.String())
+		if err != nil {
+			return nil, err
+		}
+		if record.Digest(e.unit.Order) != chain {
+			return nil, problem.New(problem.Invalid, "a recording is of another order than the one you named")
+		}
+		list = append(list, record.Reference{Batch: e.Batch, Recording: e.Recording})
+	}
+	return list, nil
+}
+
 // classificationOf reads the chain's classification. Nothing is relied on: keyholders hold the request against their own copy.
 func classificationOf(members []string) (string, error) {
 	bad := problem.New(problem.Unavailable, "the court's answer shows no order; try again, and tell its operator if it stays so")
