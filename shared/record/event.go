@@ -45,6 +45,9 @@ const (
 	EventDisclosed EventKind = "disclosed" // a reader's act: a bundle was made
 	EventAnnotated EventKind = "annotated" // a reader's act: a note or transcript of a recording was sealed, see Made
 	EventMoved     EventKind = "moved"     // a reader's act: a recording was sealed again into another compartment
+	EventLapsed    EventKind = "lapsed"    // a term ended by itself, see LapsedEvent
+	EventWarned    EventKind = "warned"    // those concerned were told in their inbox of what is due, see WarnedEvent
+	EventReported  EventKind = "reported"  // a report to the judge is in the court's inbox, see ReportedEvent
 )
 
 // Bytes gives the canonical bytes, which the log entry commits to.
@@ -110,6 +113,39 @@ type AdmittedEvent struct {
 	Kind      OrderKind `json:"kind"`
 	Member    Digest    `json:"member"`
 	Statement string    `json:"statement"`
+}
+
+// LapsedEvent is the body of EventLapsed. At is the instant that statute and order give, whenever the event was written.
+type LapsedEvent struct {
+	Article string    `json:"article"`
+	At      time.Time `json:"at"`
+	Clock   string    `json:"clock"` // of package law, as term-end
+	Roles   []Role    `json:"roles"` // who were told
+}
+
+// WarnedEvent is the body of EventWarned.
+type WarnedEvent struct {
+	Article string    `json:"article"`
+	Clock   string    `json:"clock"` // of package law, as report
+	Due     time.Time `json:"due"`
+	Level   string    `json:"level"` // due, overdue or escalated
+	Roles   []Role    `json:"roles"` // who were told
+}
+
+// How far a duty has come when those concerned are told of it.
+const (
+	LevelDue       = "due"       // the warning before
+	LevelOverdue   = "overdue"   //
+	LevelEscalated = "escalated" // still open when as much time again has passed as it was warned of
+	LevelEnded     = "ended"     // a term that is over: the event is EventLapsed
+)
+
+// ReportedEvent is the body of EventReported. What the report says stands in no journal: auditors read journals and no transcripts.
+type ReportedEvent struct {
+	By     KeyID     `json:"by"`             // the author; a keyholder's own key for the part that it composed
+	Due    time.Time `json:"due,omitzero"`   // a keyholder's part: the date that it is for
+	Final  bool      `json:"final,omitzero"` // after the end of the measure
+	Report Digest    `json:"report"`         // hash of the statement
 }
 
 // RepairEvent is the body of EventRepaired.
