@@ -296,7 +296,7 @@ func (d *desk) forgedNote(spoil bool) error {
 	for _, party := range installation.Keyholders {
 		raw, _, err := d.keyholder(party, "collector").Units(context.Background(), wire.UnitAsk{Chain: record.Digest(d.unit.Order).String(), Classification: d.unit.Classification, Compartment: d.unit.Compartment, Week: d.unit.Week})
 		d.check(err)
-		keys[party] = must(record.OpenUnitKeys(raw, &d.trust, d.f.Config.Trust, party))[0]
+		keys[party] = must(record.OpenUnitKeys(raw, &d.trust, d.f.Config.Trust, party, time.Now()))[0]
 	}
 	b := must(seal.NewBatch(d.unit, must(seal.ParsePublicKey(keys["court"].Key)), must(seal.ParsePublicKey(keys["custodian"].Key))))
 	r := must(b.Recording())

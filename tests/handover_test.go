@@ -14,7 +14,6 @@ import (
 	"arca.example/arca/shared/bundle"
 	"arca.example/arca/shared/collector"
 	"arca.example/arca/shared/ledger"
-	"arca.example/arca/shared/mirror"
 	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/record"
 	"arca.example/arca/shared/seal"
@@ -78,7 +77,7 @@ func (s *station) cosignOnce(ctx context.Context, client *http.Client) error {
 	if err != nil {
 		return err
 	}
-	c, err := must(ledger.NewVerifier(mirror.PolicyOf(&s.trust))).Verify(signed)
+	c, err := must(ledger.NewVerifier(ledger.PolicyOf(&s.trust))).Verify(signed)
 	s.check(err)
 	body, signatures, _ := strings.Cut(string(signed), "\n\n")
 	var own strings.Builder // the log's own signature: what others signed already the witness does not read
@@ -144,7 +143,7 @@ func (s *station) exchanged(party string, ask wire.UnitAsk) bool {
 	list, err := s.keyholder(party, "collector").UnitKeys(context.Background(), chain)
 	s.check(err)
 	for _, raw := range list {
-		for _, key := range must(record.OpenUnitKeys(raw, &s.trust, s.f.Config.Trust, party)) {
+		for _, key := range must(record.OpenUnitKeys(raw, &s.trust, s.f.Config.Trust, party, time.Now())) {
 			if key.Week == ask.Week && key.Compartment == ask.Compartment {
 				return len(key.SealedFind) > 0 || !key.FindHeld.IsZero()
 			}
@@ -235,7 +234,7 @@ func (o *office) answers() map[string]func(context.Context) (any, error) {
 			if err != nil {
 				return nil, err
 			}
-			return record.OpenUnitKeys(raw, &o.trust, o.f.Config.Trust, "court")
+			return record.OpenUnitKeys(raw, &o.trust, o.f.Config.Trust, "court", time.Now())
 		},
 		"a status": func(ctx context.Context) (any, error) {
 			raw, err := o.keyholder("court", "collector").Status(ctx, record.ID{1}, record.Digest(o.unit.Order))

@@ -320,7 +320,7 @@ func (s *siege) inLog(party string, event record.Event, entry ledger.Entry) {
 	for range 100 {
 		var proof []byte
 		if proof, err = s.vault("mirror").Proof(context.Background(), entry); err == nil {
-			_, _, err = must(ledger.NewVerifier(mirror.PolicyOf(&s.trust))).VerifyInclusion(entry, proof)
+			_, _, err = must(ledger.NewVerifier(ledger.PolicyOf(&s.trust))).VerifyInclusion(entry, proof)
 			s.check(err)
 			return
 		}
@@ -344,7 +344,7 @@ func (s *siege) oneHistory() {
 	}
 	signed, err := s.vault("mirror").Checkpoint(context.Background())
 	s.check(err)
-	c, err := must(ledger.NewVerifier(mirror.PolicyOf(&s.trust))).Verify(signed)
+	c, err := must(ledger.NewVerifier(ledger.PolicyOf(&s.trust))).Verify(signed)
 	s.check(err)
 	seen := map[ledger.Entry]bool{}
 	for at := int64(0); at < c.Size; at += 256 {

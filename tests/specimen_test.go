@@ -69,7 +69,7 @@ func newGallery(tb testing.TB) *gallery {
 	g.chain = g.admit(g.draft("DP-0000/17", unitA, target))
 	g.admit(g.draft("DP-0000/18", unitA, target2))
 	var err error
-	g.verifier, err = ledger.NewVerifier(mirror.PolicyOf(&g.trust))
+	g.verifier, err = ledger.NewVerifier(ledger.PolicyOf(&g.trust))
 	g.check(err)
 	g.early = must(g.vault("mirror").Checkpoint(context.Background()))
 	g.extend()
@@ -298,7 +298,7 @@ func (g *gallery) proofs() *specimen {
 		if len(p) != 1 {
 			return nil, errMeaning
 		}
-		at, index, err := ledger.VerifyInclusion(mirror.PolicyOf(&g.trust), entry, p[0])
+		at, index, err := ledger.VerifyInclusion(ledger.PolicyOf(&g.trust), entry, p[0])
 		return fmt.Append(nil, at, index), err
 	}
 	return s
@@ -315,7 +315,7 @@ func (g *gallery) checkpoints() *specimen {
 			if len(p) != 1 {
 				return nil, errMeaning
 			}
-			v := must(ledger.NewVerifier(mirror.PolicyOf(&g.trust)))
+			v := must(ledger.NewVerifier(ledger.PolicyOf(&g.trust)))
 			at, err := v.Verify(p[0])
 			if err == nil && at.Size < have.Size {
 				err = errMeaning

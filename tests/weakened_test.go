@@ -71,6 +71,16 @@ var twins = []struct {
 	{"an older enrolment in force again", weakened{peopleFile, "listed := all.Enrolled[id.String()]; listed {", "listed := all.Enrolled[id.String()]; listed && false {", "TestAnOlderEnrolmentDoesNotComeBackWhenARowIsTakenAway", ""}},
 	{"statements under a key that anybody has", weakened{"shared/record/key.go", "return slices.Contains(smallOrder, y)", "return len(smallOrder) == 0 && slices.Contains(smallOrder, y)", "TestNoKeyUnderWhichAnybodyCanSign|^TestAStatementIsNotForgedUnderAWeakKey", ""}},
 
+	// Keys that are replaced.
+	{"a trust file by its own roots alone", weakened{"shared/record/trust.go", "[]PublicKey{last.Court.Root, last.Custodian.Root, next.Court.Root, next.Custodian.Root}", "[]PublicKey{next.Court.Root, next.Custodian.Root}", "TestSuccession", ""}},
+	{"a replaced key that speaks on", weakened{"shared/record/trust.go", "if begun && !ended {", "if begun || ended {", "TestAnOnlineKeyCountsInItsTime", ""}},
+	{"a word dated back", weakened{"shared/record/trust.go", "files := t.Counting(at)\n", "files := t.Counting(st.Signed)\n", "TestAnOnlineKeyCountsInItsTime", ""}},
+	{"a trust file that is in no log", off("shared/ledger/trust.go", `e.Author != "court" || e.Kind != record.EventTrust || !e.Case.IsZero() || body.Trust != hash || len(entry.Random) != 32`, "TestATrustFileTakesForceInTheLog")},
+	{"a log that goes on under replaced keys", off("shared/ledger/policy.go", "t.Until > 0 && c.Size > t.Until && c.Latest.After(t.Ends)", "TestEachPolicyCountsForItsTrees")},
+	{"an enrolment by replaced registrars", weakened{peopleFile, "trust.OpenEnrolmentAt(trust.Hash, joint, k.now())", "trust.OpenEnrolment(trust.Hash, joint)", "TestKeysOfAKeyholderAreReplaced", ""}},
+	{"a judge of a root that was replaced", off(peopleFile, "trust.Lapsed(&e, joint, now)", "TestKeysOfAKeyholderAreReplaced")},
+	{"two trust files of one version", weakened{"shared/record/trust.go", "if a != b {", "if a != b && false {", "TestATwinOfATrustFileIsAFork", ""}},
+
 	// Something that counts is crowded out or lost.
 	{"a denial without room", off(requestsFile, "a.Approve && row.size() > roomForApprovals", "TestNobodyCrowdsOutADenial")},
 	{"an older approval in place of a longer one", off(requestsFile, "!a.Expires.After(earlier.Expires)", "TestAnApproverCountsOnceAndMayProlong")},

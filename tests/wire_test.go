@@ -296,7 +296,7 @@ func (s *station) half(context.Context) error {
 
 // tiles reads the log's tiles and shows that a pack is in it.
 func (s *station) tiles(ctx context.Context) error {
-	v, err := bundle.LogVerifier(&s.trust)
+	v, err := ledger.VerifierOf(&s.trust)
 	s.check(err)
 	signed, err := s.vault("mirror").Checkpoint(ctx)
 	if err != nil {

@@ -84,7 +84,7 @@ func newWorld(tb testing.TB, o installation.ServeOptions) *world {
 		tb.Fatal(err)
 	}
 	w.f = f
-	w.trust, w.joint = *must(f.Trust()), must(f.TrustFile())
+	w.trust, w.joint = *must(f.Trust()), must(f.TrustChain())[0].Trust
 	for _, machine := range []string{"collector", "mirror"} {
 		w.people[machine] = must(f.Identity(machine))
 	}
@@ -208,7 +208,7 @@ func (w *world) vault(who string) *wire.Vault { return &wire.Vault{Client: w.cli
 // collectorConfig is how a collector of that name is started.
 func (w *world) collectorConfig(name string) collector.Config {
 	return collector.Config{
-		Folder: w.f.Dir(name), Signer: w.people[name], Trust: w.joint, Fingerprint: w.f.Config.Trust, Vault: w.vault(name),
+		Folder: w.f.Dir(name), Signer: w.people[name], Trust: record.TrustChain{{Trust: w.joint}}, Fingerprint: w.f.Config.Trust, Vault: w.vault(name),
 		Court: w.keyholder("court", name), Custodian: w.keyholder("custodian", name), HTTP: &http.Client{Transport: w.net, Timeout: time.Minute}, Now: w.now,
 	}
 }

@@ -13,7 +13,6 @@ import (
 
 	"arca.example/arca/shared/audit"
 	"arca.example/arca/shared/ledger"
-	"arca.example/arca/shared/mirror"
 	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/wire"
 )
@@ -79,7 +78,11 @@ func (a *app) auditLog(ctx context.Context, args []string, w auditLogFlags) erro
 	if err != nil {
 		return err
 	}
-	c := audit.Config{Folder: w.state, Policy: mirror.PolicyOf(trust), Now: a.now, Copy: w.copy, Patience: auditPatience}
+	verifier, err := ledger.VerifierOf(trust)
+	if err != nil {
+		return err
+	}
+	c := audit.Config{Folder: w.state, Verifier: verifier, Now: a.now, Copy: w.copy, Patience: auditPatience}
 	if c.Log, err = a.logOf(args); err != nil {
 		return err
 	}
@@ -90,7 +93,7 @@ func (a *app) auditLog(ctx context.Context, args []string, w auditLogFlags) erro
 		}
 		c.Folder = f.Dir(auditPlace)
 	}
-	others, err := gossip(ctx, c.Policy, w.from)
+	others, err := gossip(ctx, verifier.Policy(), w.from)
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"arca.example/arca/shared/ledger"
-	"arca.example/arca/shared/mirror"
 	"arca.example/arca/shared/mirror/mirrortest"
 	"arca.example/arca/shared/record"
 	"arca.example/arca/shared/seal"
@@ -27,7 +26,7 @@ func logFolder(t *testing.T, salt string, size int) (folder, trust, fingerprint 
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := mirror.PolicyOf(&v.Trust).Verify(signed)
+	c, err := ledger.PolicyOf(&v.Trust).Verify(signed)
 	if err != nil {
 		t.Fatal(err)
 	}

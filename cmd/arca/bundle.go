@@ -14,6 +14,7 @@ import (
 
 	"arca.example/arca/cmd/internal/verify"
 	"arca.example/arca/shared/bundle"
+	"arca.example/arca/shared/ledger"
 	"arca.example/arca/shared/local/installation"
 	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/reader"
@@ -184,10 +185,10 @@ func (a *app) complete(f *installation.Folder, in *bundle.Source, folder string)
 	if err != nil {
 		return err
 	}
-	if in.Trust, err = f.TrustFile(); err != nil {
+	if in.Trust, err = f.TrustChain(); err != nil {
 		return err
 	}
-	verifier, err := bundle.LogVerifier(trust)
+	verifier, err := ledger.VerifierOf(trust)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"arca.example/arca/shared/bundle"
 	"arca.example/arca/shared/custody"
+	"arca.example/arca/shared/ledger"
 	"arca.example/arca/shared/local/installation"
 	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/record"
@@ -85,7 +86,7 @@ func (a *app) custodyInput(ctx context.Context, f *installation.Folder, me actor
 		return in, err
 	}
 	in.Trust, in.Audience = *trust, f.Config.Trust
-	if in.Verifier, err = bundle.LogVerifier(trust); err != nil {
+	if in.Verifier, err = ledger.VerifierOf(trust); err != nil {
 		return in, err
 	}
 	chains, err := a.chainsToSearch(ctx, f, me, order)

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"arca.example/arca/shared/ledger"
-	"arca.example/arca/shared/mirror"
 	"arca.example/arca/shared/problem"
 )
 
@@ -60,7 +59,7 @@ func readEvidence(path string) ([]byte, error) {
 }
 
 // verifyEvidence says who has contradicted themselves. It needs no trust file; one says whose the keys are.
-func (a *app) verifyEvidence(path string, policy *ledger.Policy) error {
+func (a *app) verifyEvidence(path string, keys *ledger.Verifier) error {
 	b, err := readEvidence(path)
 	if err != nil {
 		return err
@@ -72,8 +71,8 @@ func (a *app) verifyEvidence(path string, policy *ledger.Policy) error {
 	out := evidenceAnswer{File: path, Kind: e.Kind, Origin: e.First.Origin,
 		First: statementAnswer{e.First.Size, e.First.Root.String()}, Second: statementAnswer{e.Second.Size, e.Second.Root.String()}}
 	known := map[string]bool{}
-	if policy != nil {
-		for _, one := range e.KnownTo(*policy) {
+	if keys != nil {
+		for _, one := range e.KnownTo(keys) {
 			known[one.Key] = true
 		}
 	}
@@ -114,7 +113,7 @@ func (out evidenceAnswer) write(p *page) {
 }
 
 // evidencePolicy gives the policy to hold accused keys against, nil where there is neither installation nor trust file.
-func (a *app) evidencePolicy(trust, fingerprint string) (*ledger.Policy, error) {
+func (a *app) evidencePolicy(trust, fingerprint string) (*ledger.Verifier, error) {
 	named, _, err := a.pinned(trust, fingerprint)
 	if err != nil {
 		if trust == "" && a.dir == "" && problem.KindOf(err) == problem.NotFound {
@@ -122,6 +121,6 @@ func (a *app) evidencePolicy(trust, fingerprint string) (*ledger.Policy, error) 
 		}
 		return nil, err
 	}
-	policy := mirror.PolicyOf(named)
-	return &policy, nil
+	verifier, err := ledger.VerifierOf(named)
+	return verifier, err
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/spf13/cobra"
 
-	"arca.example/arca/shared/bundle"
 	"arca.example/arca/shared/ledger"
 	"arca.example/arca/shared/local/installation"
 	"arca.example/arca/shared/problem"
@@ -76,7 +75,7 @@ func (a *app) log(ctx context.Context, f *installation.Folder, me actor, hash re
 	if err != nil {
 		return err
 	}
-	verifier, err := bundle.LogVerifier(trust)
+	verifier, err := ledger.VerifierOf(trust)
 	if err != nil {
 		return err
 	}

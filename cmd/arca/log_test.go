@@ -13,7 +13,6 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"arca.example/arca/shared/bundle"
 	"arca.example/arca/shared/ledger"
 	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/record"
@@ -100,7 +99,7 @@ func TestJournalProofs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	verifier, err := bundle.LogVerifier(&record.Trust{LogOrigin: "log.example", LogKey: logKey, Witnesses: []string{cosigner.VerifierKey()}, Quorum: 1})
+	verifier, err := ledger.VerifierOf(&record.Trust{LogOrigin: "log.example", LogKey: logKey, Witnesses: []string{cosigner.VerifierKey()}, Quorum: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,7 +44,10 @@ func (a *app) openCollector(ctx context.Context, f *installation.Folder, place s
 
 // openSpool opens a spool, of which cfg says whose and who deposits.
 func (a *app) openSpool(ctx context.Context, f *installation.Folder, cfg collector.Config, patience time.Duration) (*collector.Collector, error) {
-	trust, err := f.TrustFile()
+	if err := followTrust(f); err != nil {
+		return nil, err
+	}
+	trust, err := f.TrustChain()
 	if err != nil {
 		return nil, err
 	}
@@ -63,6 +66,16 @@ func (a *app) openSpool(ctx context.Context, f *installation.Folder, cfg collect
 	}
 }
 
+// followPatience is how long a command waits for keyholders to say whether trust files took force since.
+const followPatience = 5 * time.Second
+
+// followTrust keeps the trust files that took force since. Keyholders that do not answer say nothing: what is here counts then.
+func followTrust(f *installation.Folder) error {
+	ctx, cancel := context.WithTimeout(context.Background(), followPatience)
+	defer cancel()
+	return f.FollowTrust(ctx)
+}
+
 // openMirror opens a mirror of this installation for reading, and for fetching too if it is to sync.
 func (a *app) openMirror(f *installation.Folder, place string, sync bool) (*mirror.Mirror, error) {
 	if err := installation.CheckName(place); err != nil {
@@ -71,6 +84,11 @@ func (a *app) openMirror(f *installation.Folder, place string, sync bool) (*mirr
 	// Without this a name that was misspelt would be a mirror without packs, and an audit of it a clean one.
 	if _, err := f.Identity(place); err != nil {
 		return nil, problem.Wrap(problem.KindOf(err), err, "there is no mirror of this name in the installation; make one with: arca enrol NAME --role mirror")
+	}
+	if sync {
+		if err := followTrust(f); err != nil {
+			return nil, err
+		}
 	}
 	trust, err := f.Trust()
 	if err != nil {

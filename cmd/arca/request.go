@@ -24,6 +24,9 @@ func (a *app) openReader(f *installation.Folder, me actor, place string) (*reade
 
 // openReaderTo opens a reader that writes contents to stdout, if told to, and tells how far it is; both may be nil.
 func (a *app) openReaderTo(f *installation.Folder, me actor, place string, stdout io.Writer, progress func(done, total int64)) (*reader.Reader, func(), error) {
+	if err := followTrust(f); err != nil {
+		return nil, nil, err
+	}
 	trust, err := f.Trust()
 	if err != nil {
 		return nil, nil, err

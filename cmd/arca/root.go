@@ -101,7 +101,7 @@ func (a *app) root() *cobra.Command {
 	a.hideEnvironment(root)
 	_ = root.RegisterFlagCompletionFunc("as", a.completePeople)
 	root.AddCommand(
-		a.initCommand(), a.serveCommand(), a.witnessCommand(), a.statusCommand(), a.stampsCommand(), a.scrubCommand(),
+		a.initCommand(), a.serveCommand(), a.witnessCommand(), a.statusCommand(), a.stampsCommand(), a.scrubCommand(), a.trustCommand(),
 		a.enrolCommand(), a.whoamiCommand(), a.suspendCommand(), a.orderCommand(), a.lawCommand(),
 		a.sealCommand(), a.spoolCommand(), a.mirrorCommand(), a.auditCommand(),
 		a.lsCommand(), a.askCommand(), a.inboxCommand(),

@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"arca.example/arca/shared/bundle"
 	"arca.example/arca/shared/ledger"
 	"arca.example/arca/shared/local/installation"
 	"arca.example/arca/shared/problem"
@@ -50,7 +49,7 @@ func stampVerifier(f *installation.Folder) (*record.Trust, *ledger.Verifier, *st
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	log, err := bundle.LogVerifier(trust)
+	log, err := ledger.VerifierOf(trust)
 	if err != nil {
 		return nil, nil, nil, err
 	}

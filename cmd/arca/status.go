@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"arca.example/arca/shared/bundle"
 	"arca.example/arca/shared/collector"
 	"arca.example/arca/shared/ledger"
 	"arca.example/arca/shared/local/installation"
@@ -165,7 +164,7 @@ func (a *app) checkpoint(ctx context.Context, f *installation.Folder) (*checkpoi
 	if err != nil {
 		return nil, err
 	}
-	verifier, err := bundle.LogVerifier(trust)
+	verifier, err := ledger.VerifierOf(trust)
 	if err != nil {
 		return nil, err
 	}

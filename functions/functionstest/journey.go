@@ -146,7 +146,7 @@ func (w *World) UnitKey(party string) (record.UnitKey, error) {
 	if err != nil {
 		return record.UnitKey{}, err
 	}
-	keys, err := record.OpenUnitKeys(raw, &w.Trust, w.Hash, party)
+	keys, err := record.OpenUnitKeys(raw, &w.Trust, w.Hash, party, w.now())
 	if err != nil {
 		return record.UnitKey{}, err
 	}

@@ -363,9 +363,9 @@ func (w *World) Found() *World {
 	w.readTrust(raw)
 	w.Restart()
 	w.Seed("take trust")
-	w.must(w.Try(func() error { return w.Vault("").PutTrust(w.T.Context(), joint) }))
+	w.must(w.Try(func() error { return w.Vault("").PutTrust(w.T.Context(), record.TrustLink{Trust: joint}) }))
 	for _, party := range Keyholders {
-		w.must(w.Try(func() error { return w.Keyholder(party, "").PutTrust(w.T.Context(), joint) }))
+		w.must(w.Try(func() error { return w.Keyholder(party, "").PutTrust(w.T.Context(), record.TrustLink{Trust: joint}) }))
 	}
 	return w
 }

@@ -40,7 +40,7 @@ func New(env edge.Env) (*edge.Function, error) {
 		huma.Register(api, party.Op("list-stamps", http.MethodGet, "/v1/stamps", "Timestamps (RFC 3161) on checkpoints, by number"), b.stamps)
 		huma.Register(api, party.Op("get-scrub", http.MethodGet, "/v1/scrub", "What reading everything again has found, and repairs by number"), b.scrub)
 		huma.Register(api, party.Op("get-vault", http.MethodGet, "/v1/vault", "The log's key and the packs' shape"), b.identity)
-		huma.Register(api, party.Op("put-vault-trust", http.MethodPut, "/v1/vault/trust", "Hand over the trust file"), b.trust)
+		huma.Register(api, party.Op("put-vault-trust", http.MethodPut, "/v1/vault/trust", "Hand over a trust file"), b.trust)
 	}}, nil
 }
 
@@ -203,13 +203,13 @@ func (b book) identity(ctx context.Context, _ *party.Empty) (*party.Answer[wire.
 	if err != nil {
 		return nil, err
 	}
-	key, err := v.LogKey(ctx)
+	key, next, err := v.LogKey(ctx)
 	g := v.Geometry()
-	return party.JSON(wire.VaultIdentity{LogKey: key, LogOrigin: b.log, PackBytes: g.Size, PackSlots: g.Slots}, err)
+	return party.JSON(wire.VaultIdentity{LogKey: key, NextLogKey: next, LogOrigin: b.log, PackBytes: g.Size, PackSlots: g.Slots}, err)
 }
 
 type trustFile struct {
-	Body record.Joint `doc:"the trust file, signed by court and custodian"`
+	Body record.TrustLink `doc:"a trust file, with its log entry from version 2 on"`
 }
 
 func (b book) trust(ctx context.Context, in *trustFile) (*party.Answer[wire.Accepted], error) {

@@ -10,6 +10,7 @@ import (
 
 	"arca.example/arca/functions/internal/party"
 	"arca.example/arca/shared/edge"
+	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/record"
 	"arca.example/arca/shared/wire"
 )
@@ -23,9 +24,9 @@ type office struct{ party.Desk }
 func New(env edge.Env) (*edge.Function, error) {
 	o := office{party.NewDesk(env)}
 	return &edge.Function{Name: "people", Routes: func(api huma.API) {
-		huma.Register(api, party.Op("get-keyholder", http.MethodGet, "/v1/keyholder", "The keyholder's online key"), o.identity)
-		huma.Register(api, party.Op("put-trust", http.MethodPut, "/v1/trust", "Hand over the trust file"), o.putTrust)
-		huma.Register(api, party.Op("get-trust", http.MethodGet, "/v1/trust", "The trust file in force"), o.trust)
+		huma.Register(api, party.Op("get-keyholder", http.MethodGet, "/v1/keyholder", "The keyholder's online key, and the next one"), o.identity)
+		huma.Register(api, party.Op("put-trust", http.MethodPut, "/v1/trust", "Hand over a trust file"), o.putTrust)
+		huma.Register(api, party.Op("get-trust", http.MethodGet, "/v1/trust", "Every trust file from the first on"), o.trust)
 		huma.Register(api, party.Op("enrol", http.MethodPost, "/v1/people", "Enrol a person or machine"), o.enrol)
 		huma.Register(api, party.Op("list-people", http.MethodGet, "/v1/people", "Enrolments that the caller may see"), o.list)
 		huma.Register(api, party.Op("suspend-person", http.MethodPost, "/v1/suspensions", "Take a person out of service"), o.suspend)
@@ -38,14 +39,23 @@ func (o office) identity(ctx context.Context, _ *party.Empty) (*party.Answer[wir
 	if err != nil {
 		return nil, err
 	}
-	return party.JSON(wire.KeyholderIdentity{Online: k.Online().String(), Party: string(k.Party())}, nil)
+	out := wire.KeyholderIdentity{Online: k.Online().String(), Party: string(k.Party())}
+	next, err := k.NextKey(ctx)
+	if !next.IsZero() {
+		out.Next = next.String()
+	}
+	return party.JSON(out, err)
 }
 
 type joint struct {
 	Body record.Joint `doc:"statements over one payload"`
 }
 
-func (o office) putTrust(ctx context.Context, in *joint) (*party.Answer[wire.Accepted], error) {
+type trustFile struct {
+	Body record.TrustLink `doc:"a trust file, with its log entry from version 2 on"`
+}
+
+func (o office) putTrust(ctx context.Context, in *trustFile) (*party.Answer[wire.Accepted], error) {
 	k, err := o.Open(ctx)
 	if err != nil {
 		return nil, err
@@ -53,12 +63,16 @@ func (o office) putTrust(ctx context.Context, in *joint) (*party.Answer[wire.Acc
 	return party.Accepted(k.PutTrust(ctx, in.Body))
 }
 
-func (o office) trust(ctx context.Context, _ *party.Empty) (*party.Answer[record.Joint], error) {
+func (o office) trust(ctx context.Context, _ *party.Empty) (*party.Answer[wire.TrustFiles], error) {
 	k, err := o.Open(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return party.JSON(k.TrustFile(ctx))
+	chain, err := k.TrustChain(ctx)
+	if err == nil && len(chain) == 0 {
+		err = problem.New(problem.NotFound, "this keyholder has no trust file yet")
+	}
+	return party.JSON(wire.TrustFiles{Files: chain}, err)
 }
 
 func (o office) enrol(ctx context.Context, in *joint) (*party.Answer[wire.Named], error) {

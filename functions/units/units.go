@@ -1,5 +1,6 @@
 // Package units makes unit keys, weekly ahead, on admission and when a collector
-// asks, and publishes the signed list.
+// asks, and publishes the signed list. When its operator asks ({"arca":"next-key"}) it makes the online key that the
+// next trust file is to name: no route leads there.
 package units
 
 import (
@@ -32,6 +33,10 @@ func New(env edge.Env) (*edge.Function, error) {
 func (m maker) refresh(ctx context.Context, event edge.Event) error {
 	k, err := m.Open(ctx)
 	if err != nil {
+		return err
+	}
+	if event.Kind == edge.NextKey {
+		_, err := k.NextOnline(ctx)
 		return err
 	}
 	return k.RefreshUnits(ctx, event.Kind == edge.Asked)

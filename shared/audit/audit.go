@@ -54,11 +54,11 @@ type Log interface {
 
 // Config is what an audit is given.
 type Config struct {
-	Folder string        // its own; made if absent
-	Policy ledger.Policy // pinned
-	Log    Log
-	Now    func() time.Time
-	Copy   bool // keep every tile
+	Folder   string           // its own; made if absent
+	Verifier *ledger.Verifier // of the pinned trust files
+	Log      Log
+	Now      func() time.Time
+	Copy     bool // keep every tile
 
 	// Patience is how long the log may take to publish what a witness has cosigned already; zero does not wait.
 	Patience time.Duration
@@ -104,17 +104,13 @@ type run struct {
 // Run follows the log to its newest checkpoint and holds others' checkpoints against it. progress may be nil. Alarms are
 // no error; an error means that the audit could not be finished, and that what it reports was found until then.
 func Run(ctx context.Context, c Config, others []Seen, progress func(done, total int64)) (Report, error) {
-	verifier, err := ledger.NewVerifier(c.Policy)
-	if err != nil {
-		return Report{}, err
-	}
 	for _, name := range []string{"seen", "evidence"} {
 		if err := os.MkdirAll(filepath.Join(c.Folder, name), 0o700); err != nil {
 			return Report{}, problem.Wrap(problem.Unavailable, err, "the audit's folder cannot be made")
 		}
 	}
-	r := &run{Config: c, ctx: ctx, verifier: verifier}
-	err = r.follow(r.largest(others), progress)
+	r := &run{Config: c, ctx: ctx, verifier: c.Verifier}
+	err := r.follow(r.largest(others), progress)
 	if errors.Is(err, errAltered) {
 		return r.out, nil // with tiles that are false nothing can be compared
 	}
@@ -186,7 +182,7 @@ func (r *run) follow(known int64, progress func(done, total int64)) error {
 
 // state reads what the last run left: its checkpoint, nil before the first, and how far it had verified entries.
 func (r *run) state() (signed []byte, verified ledger.Tree, err error) {
-	verified = ledger.Tree{Origin: r.Policy.Origin}
+	verified = ledger.Tree{Origin: r.verifier.Policy().Origin}
 	text, err := os.ReadFile(filepath.Join(r.Folder, "verified"))
 	if err == nil {
 		verified, err = ledger.ParseTree(string(text))
@@ -196,11 +192,11 @@ func (r *run) state() (signed []byte, verified ledger.Tree, err error) {
 			_, err = r.verifier.Verify(signed)
 		}
 	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) || verified.Origin != r.Policy.Origin {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) || verified.Origin != r.verifier.Policy().Origin {
 		return nil, verified, problem.Wrap(problem.Invalid, err, "the audit's own state is damaged or of another log; put it back from a copy, or name another folder, which begins anew")
 	}
 	if _, missing := os.Stat(filepath.Join(r.Folder, "tile")); r.Copy && missing != nil {
-		verified = ledger.Tree{Origin: r.Policy.Origin} // a copy is whole or none
+		verified = ledger.Tree{Origin: r.verifier.Policy().Origin} // a copy is whole or none
 	}
 	r.out.Before, r.out.Verified = verified.Size, verified.Size
 	return signed, verified, nil

@@ -15,9 +15,9 @@ import (
 	"time"
 
 	"arca.example/arca/shared/ledger"
-	"arca.example/arca/shared/mirror"
 	"arca.example/arca/shared/mirror/mirrortest"
 	"arca.example/arca/shared/problem"
+	"arca.example/arca/shared/record"
 	"arca.example/arca/shared/seal"
 )
 
@@ -32,7 +32,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, clock: time.Date(2031, 5, 6, 7, 8, 9, 0, time.UTC)}
 	w.vault = w.log("", 0)
-	w.config = Config{Folder: filepath.Join(t.TempDir(), "audit"), Policy: mirror.PolicyOf(&w.vault.Trust), Log: w.vault, Now: func() time.Time { return w.clock }}
+	w.config = Config{Folder: filepath.Join(t.TempDir(), "audit"), Verifier: verifierOf(&w.vault.Trust), Log: w.vault, Now: func() time.Time { return w.clock }}
 	return w
 }
 
@@ -127,7 +127,7 @@ func TestALogIsFollowed(t *testing.T) {
 }
 
 func (w *world) vaultSize() int64 {
-	c, err := w.config.Policy.Verify(w.note(w.vault))
+	c, err := w.config.Verifier.Verify(w.note(w.vault))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -283,7 +283,7 @@ func TestACopyIsAuditedOffline(t *testing.T) {
 	second := newWorld(t)
 	second.config.Log = Folder(w.config.Folder)
 	second.quiet(1000)
-	c, err := w.config.Policy.Verify(w.note(w.vault))
+	c, err := w.config.Verifier.Verify(w.note(w.vault))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -381,4 +381,12 @@ func FuzzFind(f *testing.F) {
 			}
 		}
 	})
+}
+
+func verifierOf(t *record.Trust) *ledger.Verifier {
+	v, err := ledger.VerifierOf(t)
+	if err != nil {
+		panic(err) // the trust file is a test's own
+	}
+	return v
 }

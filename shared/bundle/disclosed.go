@@ -3,6 +3,7 @@ package bundle
 import (
 	"time"
 
+	"arca.example/arca/shared/ledger"
 	"arca.example/arca/shared/record"
 	"arca.example/arca/shared/seal"
 )
@@ -65,7 +66,7 @@ func VerifyDisclosure(trust *record.Trust, audience record.Digest, raw []byte) (
 	if err != nil {
 		return Disclosed{}, err
 	}
-	verifier, err := LogVerifier(trust)
+	verifier, err := ledger.VerifierOf(trust)
 	if err != nil {
 		return Disclosed{}, err
 	}

@@ -30,7 +30,7 @@ const checkpointName = "checkpoint"
 // VerifyLog verifies a whole log from a folder of its files: "checkpoint" and the tiles under their C2SP paths, as the log serves them. Every entry is hashed
 // again, every tile that they give is compared, and the root must be the one that the quorum of witnesses cosigned.
 func VerifyLog(trust *record.Trust, folder fs.FS) (LogReport, error) {
-	verifier, err := LogVerifier(trust)
+	verifier, err := ledger.VerifierOf(trust)
 	if err != nil {
 		return LogReport{}, err
 	}

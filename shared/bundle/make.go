@@ -19,8 +19,8 @@ import (
 
 // Source is everything that a bundle is made of. Whoever gathers it has verified it; Verify will do so again.
 type Source struct {
-	Trust      record.Joint
-	Policy     []byte // ledger.Policy of the trust file
+	Trust      record.TrustChain
+	Policy     []byte // ledger.Policy of the trust file in force
 	People     []record.Joint
 	Chain      record.Digest
 	Order      Order
@@ -84,7 +84,7 @@ func (in *Source) index(maker record.KeyID, now time.Time) (*Index, error) {
 	slices.SortFunc(in.Recordings, func(a, b SourceRecording) int {
 		return cmp.Compare(a.Recording.Recording.String(), b.Recording.Recording.String())
 	})
-	st, err := record.Peek(in.Trust[0])
+	st, err := record.Peek(in.Trust[0].Trust[0])
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +175,7 @@ func (in *Source) files(x *Index) (map[string][]byte, error) {
 		return err
 	}
 	err := put(indexPath, x, nil)
-	for path, v := range map[string]any{orderPath: in.Order, peoplePath: in.People, trustPath: in.Trust, unitsPath: in.Batches} {
+	for path, v := range map[string]any{orderPath: in.Order, peoplePath: in.People, unitsPath: in.Batches} {
 		err = put(path, v, err)
 	}
 	for batch, s := range in.Sealings {
@@ -192,6 +192,9 @@ func (in *Source) files(x *Index) (map[string][]byte, error) {
 		}
 	}
 	if err != nil {
+		return nil, err
+	}
+	if out[trustPath], err = in.Trust.Bytes(); err != nil {
 		return nil, err
 	}
 	out[verifyPath] = verifyText(x)

@@ -161,14 +161,11 @@ func unmarshal(raw []byte, v any, limit int, what string) error {
 
 // OpenCollector verifies a collector's enrolment by both registrars.
 func OpenCollector(trust *record.Trust, audience record.Digest, joint record.Joint) (record.Enrolment, error) {
-	var e record.Enrolment
-	if _, err := joint.Open(record.TypeEnrolment, &e, trust.Court.Registrar, trust.Custodian.Registrar); err != nil {
+	e, _, err := trust.OpenEnrolment(audience, joint)
+	if err != nil {
 		return e, err
 	}
-	if err := e.Validate(); err != nil {
-		return e, err
-	}
-	if e.Audience != audience || !e.Of(record.Collector) {
+	if !e.Of(record.Collector) {
 		return e, problem.New(problem.Denied, "the enrolment is not a collector's of this installation")
 	}
 	return e, nil
@@ -184,12 +181,20 @@ type NoteReceipts struct {
 	trust    *record.Trust
 	audience record.Digest
 	party    seal.Role
+	asked    time.Time                 // when the keyholder was asked; zero for receipts that were kept
 	verified map[string]record.Receipt // by the whole statement
 }
 
-// NewNoteReceipts begins with nothing verified.
+// NewNoteReceipts begins with nothing verified. A receipt that was kept is by the key that counted when it says that it was signed; one that
+// was just asked for, by one that counts now: see Asked.
 func NewNoteReceipts(trust *record.Trust, audience record.Digest, party seal.Role) *NoteReceipts {
-	return &NoteReceipts{trust, audience, party, map[string]record.Receipt{}}
+	return &NoteReceipts{trust: trust, audience: audience, party: party, verified: map[string]record.Receipt{}}
+}
+
+// Asked makes n take only what a keyholder that was asked at now can have answered.
+func (n *NoteReceipts) Asked(now time.Time) *NoteReceipts {
+	n.asked = now
+	return n
 }
 
 // Open verifies a receipt for a batch's note and gives the time that it names.
@@ -200,7 +205,12 @@ func (n *NoteReceipts) Open(st seal.Statement, raw string) (time.Time, error) {
 	}
 	r, known := n.verified[statement]
 	if !known {
-		if _, err := record.Open(statement, record.TypeReceipt, n.trust.Party(string(n.party)).Online, &r); err != nil {
+		if n.asked.IsZero() {
+			_, err = n.trust.OpenKept(statement, record.TypeReceipt, string(n.party), &r)
+		} else {
+			_, err = n.trust.OpenOnline(statement, record.TypeReceipt, string(n.party), n.asked, &r)
+		}
+		if err != nil {
 			return time.Time{}, err
 		}
 		n.verified[statement] = r
@@ -234,7 +244,7 @@ func (out *Result) readDeposit(r Receipt, key record.PublicKey, note *seal.Note)
 
 // readPacks proves each pack's event under the trust file's log and witnesses.
 func (out *Result) readPacks(trust *record.Trust, r Receipt) error {
-	verifier, err := LogVerifier(trust)
+	verifier, err := ledger.VerifierOf(trust)
 	if err != nil {
 		return err
 	}
@@ -250,11 +260,6 @@ func (out *Result) readPacks(trust *record.Trust, r Receipt) error {
 		out.Logged = checkpoint.Earliest
 	}
 	return nil
-}
-
-// LogVerifier makes the verifier of the log and witnesses that a trust file names.
-func LogVerifier(trust *record.Trust) (*ledger.Verifier, error) {
-	return ledger.NewVerifier(ledger.Policy{Origin: trust.LogOrigin, Log: trust.LogKey, Witnesses: trust.Witnesses, Quorum: trust.Quorum})
 }
 
 // Verify recomputes the pack's log entry from its event and verifies the proof.

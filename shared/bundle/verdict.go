@@ -5,6 +5,7 @@ import (
 
 	"arca.example/arca/shared/ledger"
 	"arca.example/arca/shared/problem"
+	"arca.example/arca/shared/record"
 )
 
 // Verdict is what a verifier says of an artefact. The five are distinct, and each has an exit code of its own.
@@ -37,7 +38,7 @@ func VerdictOf(err error) Verdict {
 		return NotOurs
 	case errors.Is(err, errIncomplete):
 		return Incomplete
-	case errors.Is(err, errRoots), errors.Is(err, ledger.ErrUnknownRoots):
+	case errors.Is(err, errRoots), errors.Is(err, ledger.ErrUnknownRoots), errors.Is(err, record.ErrForeignKey):
 		return UnknownRoots
 	case errors.Is(err, ledger.ErrUnwitnessed), errors.Is(err, ledger.ErrClock), errors.Is(err, ledger.ErrStale):
 		return Unwitnessed

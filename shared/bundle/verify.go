@@ -194,14 +194,18 @@ func (v *opened) fileList() error {
 
 // readTrust opens the trust file under the pinned fingerprint, or, without one, under its own.
 func (v *opened) readTrust() error {
-	var joint record.Joint
-	if err := v.read(trustPath, &joint, record.MaxBytes); err != nil {
+	raw, err := v.bag.Read(trustPath, maxIndex)
+	if err != nil {
 		return err
 	}
-	if len(joint) == 0 {
+	chain, err := record.ParseTrustChain(raw)
+	if err != nil {
+		return err
+	}
+	if len(chain[0].Trust) == 0 {
 		return denied("the bundle's trust file is empty")
 	}
-	st, err := record.Peek(joint[0])
+	st, err := record.Peek(chain[0].Trust[0])
 	if err != nil {
 		return err
 	}
@@ -209,10 +213,10 @@ func (v *opened) readTrust() error {
 	if pin := v.options.Fingerprint; !pin.IsZero() && pin != v.report.Fingerprint {
 		return unknownRoots("the bundle was made under another trust file than the one that you named; it names %s", v.report.Fingerprint)
 	}
-	if v.trust, err = record.OpenTrust(joint, v.report.Fingerprint); err != nil {
+	if v.trust, err = ledger.OpenTrust(chain, v.report.Fingerprint); err != nil {
 		return err
 	}
-	if v.verifier, err = LogVerifier(v.trust); err != nil {
+	if v.verifier, err = ledger.VerifierOf(v.trust); err != nil {
 		return err
 	}
 	policy, err := v.bag.Read(policyPath, record.MaxBytes)
@@ -304,7 +308,7 @@ const maxStatusAge = time.Hour
 
 func (v *opened) openStatus(raw, party string, state law.State) error {
 	var s record.Status
-	if _, err := record.Open(raw, record.TypeStatus, v.trust.Party(party).Online, &s); err != nil {
+	if _, err := v.trust.OpenKept(raw, record.TypeStatus, party, &s); err != nil {
 		return err
 	}
 	age := v.x.Issued.Sub(s.Issued)

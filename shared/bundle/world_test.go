@@ -219,9 +219,9 @@ func randomOf(party string, i int) [32]byte {
 
 // source is what a clerk gathers of some recordings.
 func (w *world) source(ids ...record.ID) *bundle.Source {
-	in := &bundle.Source{Trust: w.vault.Joint, People: w.people, Chain: w.chain, Batches: w.batches, Sealings: map[record.ID]bundle.Sealing{},
+	in := &bundle.Source{Trust: record.TrustChain{{Trust: w.vault.Joint}}, People: w.people, Chain: w.chain, Batches: w.batches, Sealings: map[record.ID]bundle.Sealing{},
 		Reason: "copy for the defence, ordered on 2026-11-25", Custody: w.custody}
-	policy := must(bundle.LogVerifier(&w.vault.Trust)).Policy()
+	policy := must(ledger.VerifierOf(&w.vault.Trust)).Policy()
 	in.Policy = policy.Marshal()
 	in.Order = bundle.Order{Members: w.members, Status: w.status(nil)}
 	for _, r := range w.sealed {

@@ -41,10 +41,10 @@ type Keyholder interface {
 
 // Config is what a collector is started with. Only HTTP, Now and Enrolment may be left out.
 type Config struct {
-	Folder      string         // the spool; one collector's alone
-	Signer      *record.Signer // Ed25519, enrolled as a collector
-	Trust       record.Joint   // the trust file
-	Fingerprint record.Digest  // its pinned hash, the audience of every statement
+	Folder      string            // the spool; one collector's alone
+	Signer      *record.Signer    // Ed25519, enrolled as a collector
+	Trust       record.TrustChain // the trust files from the first on
+	Fingerprint record.Digest     // the first one's pinned hash, the audience of every statement
 	Vault       Vault
 	Court       Keyholder
 	Custodian   Keyholder
@@ -98,7 +98,7 @@ func Open(cfg Config) (*Collector, error) {
 	if cfg.HTTP == nil {
 		cfg.HTTP = &http.Client{Timeout: 10 * time.Minute}
 	}
-	trust, err := record.OpenTrust(cfg.Trust, cfg.Fingerprint)
+	trust, err := ledger.OpenTrust(cfg.Trust, cfg.Fingerprint)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +107,7 @@ func Open(cfg Config) (*Collector, error) {
 	if err := c.geometry.Check(); err != nil {
 		return nil, err
 	}
-	if c.verifier, err = bundle.LogVerifier(trust); err != nil {
+	if c.verifier, err = ledger.VerifierOf(trust); err != nil {
 		return nil, err
 	}
 	for _, sub := range []string{packFolder, provenFolder} {

@@ -181,7 +181,7 @@ func (c *Collector) status(ctx context.Context, role seal.Role, chains []record.
 	if err != nil {
 		return s, nil, err
 	}
-	if _, err := record.Open(raw, record.TypeStatus, c.trust.Party(string(role)).Online, &s); err != nil {
+	if _, err := c.trust.OpenOnline(raw, record.TypeStatus, string(role), c.cfg.Now(), &s); err != nil {
 		return s, nil, err
 	}
 	if !s.Answers(string(role), c.cfg.Fingerprint, nonce, chains...) || role == seal.Court && len(members) != len(chains) {
@@ -344,7 +344,7 @@ func (c *Collector) unitKeys(ctx context.Context, role seal.Role, units []seal.U
 	if err != nil {
 		return nil, err
 	}
-	keys, err := record.OpenUnitKeys(raw, c.trust, c.cfg.Fingerprint, string(role))
+	keys, err := record.OpenUnitKeys(raw, c.trust, c.cfg.Fingerprint, string(role), c.cfg.Now())
 	if err != nil {
 		return nil, err
 	}

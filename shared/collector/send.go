@@ -386,7 +386,7 @@ func (c *Collector) fileNotes(ctx context.Context, role seal.Role, list []pendin
 	if problem.KindOf(err) == problem.Unavailable && err != nil {
 		return err // nothing is gained by asking again now
 	}
-	opened := bundle.NewNoteReceipts(c.trust, c.cfg.Fingerprint, role)
+	opened := bundle.NewNoteReceipts(c.trust, c.cfg.Fingerprint, role).Asked(c.cfg.Now())
 	for n, p := range list {
 		unit := p.note.Statement.Unit
 		if blocked[unit] {

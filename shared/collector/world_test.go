@@ -21,7 +21,6 @@ import (
 
 	"crypto/ed25519"
 
-	"arca.example/arca/shared/bundle"
 	"arca.example/arca/shared/law"
 	"arca.example/arca/shared/ledger"
 	"arca.example/arca/shared/problem"
@@ -87,7 +86,7 @@ func newWorld(g seal.Geometry) *world {
 	w.hash = record.HashBytes(must(record.Marshal(w.trust)))
 	w.enrolment = must(record.SignJoint(record.TypeEnrolment, decided, record.Enrolment{Audience: w.hash, Expires: until, Issued: decided,
 		Key: w.keys["collector"].Public(), Name: "collector 1", Roles: []record.Role{record.Collector}}, w.keys["court registrar"], w.keys["custodian registrar"]))
-	w.vault = &fakeVault{w: w, g: g, next: 1, signer: logSigner, cosigner: cosigner, verifier: must(bundle.LogVerifier(w.trust)),
+	w.vault = &fakeVault{w: w, g: g, next: 1, signer: logSigner, cosigner: cosigner, verifier: must(ledger.VerifierOf(w.trust)),
 		nonces: map[record.ID]uint64{}, packs: map[uint64]*fakePack{}}
 	w.court, w.custodian = newFakeKeyholder(w, seal.Court), newFakeKeyholder(w, seal.Custodian)
 	return w
@@ -95,7 +94,7 @@ func newWorld(g seal.Geometry) *world {
 
 // config gives a collector's configuration over this world.
 func (w *world) config(folder string) Config {
-	return Config{Folder: folder, Signer: w.keys["collector"], Trust: w.joint, Fingerprint: w.hash, Vault: w.vault, Court: w.court, Custodian: w.custodian,
+	return Config{Folder: folder, Signer: w.keys["collector"], Trust: record.TrustChain{{Trust: w.joint}}, Fingerprint: w.hash, Vault: w.vault, Court: w.court, Custodian: w.custodian,
 		HTTP: &http.Client{Transport: w.vault}, Now: w.now}
 }
 

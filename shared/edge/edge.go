@@ -12,6 +12,7 @@
 //	{"source":"aws.scheduler"|"aws.events",…}                      Tick: a schedule is due
 //	{"arca":"tick"}                                                Tick, as the schedules of template.yaml say it
 //	{"arca":"asked"}                                               Asked: another function of this party wants it run now
+//	{"arca":"next-key"}                                            NextKey: the operator wants the key that the next trust file is to name
 //
 // Anything else is refused. An event that fails is returned as an error, so
 // that Lambda repeats it and, in the end, the dead-letter queue holds it.
@@ -57,9 +58,10 @@ type EventKind string
 
 // The kinds of event.
 const (
-	Tick    EventKind = "tick"    // a schedule is due
-	Created EventKind = "created" // an object exists in the bucket; Key and Size say which
-	Asked   EventKind = "asked"   // another function of this party asks it to run now
+	Tick    EventKind = "tick"     // a schedule is due
+	Created EventKind = "created"  // an object exists in the bucket; Key and Size say which
+	Asked   EventKind = "asked"    // another function of this party asks it to run now
+	NextKey EventKind = "next-key" // the operator asks for the key that the next trust file is to name
 )
 
 // Event is one delivery. Key and Size are set for Created only and are what
@@ -72,6 +74,9 @@ type Event struct {
 
 // AskedPayload is what a function sends to make another one run: see Env.Invoke.
 var AskedPayload = []byte(`{"arca":"asked"}`)
+
+// NextKeyPayload is what an operator sends, by the right to invoke the function, for a new key.
+var NextKeyPayload = []byte(`{"arca":"next-key"}`)
 
 // Target is embedded in the input of an operation that demands a proof of
 // possession. It holds what the proof must be bound to, apart from the origin,

@@ -43,7 +43,7 @@ type Env struct {
 	RootKeys  map[string]string // ROOTS: KMS keys of the party's roots, "base=ARN,ring-1=ARN"
 	Trust     [32]byte          // TRUST: fingerprint (SHA-256) of the first trust file, in hex
 	Log       string            // LOG: the log's origin line, as checkpoints carry it
-	Witnesses []string          // WITNESSES: base URLs of the witnesses that sequence asks for cosignatures, separated by commas
+	Witnesses []string          // WITNESSES: base URLs of the witnesses that sequence asks for cosignatures, separated by commas, or each as name=URL
 	// AUTHORITIES: addresses of the time-stamping authorities, in the trust file's order, or the word none
 	Authorities []string
 
@@ -195,11 +195,12 @@ func readRoots(e *Env, v string) error {
 
 func readWitnesses(e *Env, v string) error {
 	for part := range strings.SplitSeq(v, ",") {
-		u, err := baseURL(strings.TrimSpace(part))
+		name, address := named(strings.TrimSpace(part))
+		u, err := baseURL(address)
 		if err != nil {
 			return err
 		}
-		e.Witnesses = append(e.Witnesses, u)
+		e.Witnesses = append(e.Witnesses, name+u)
 	}
 	return nil
 }
@@ -210,13 +211,22 @@ func readAuthorities(e *Env, v string) error {
 		return nil
 	}
 	for part := range strings.SplitSeq(v, ",") {
-		u, err := url.Parse(strings.TrimSpace(part))
+		name, address := named(strings.TrimSpace(part))
+		u, err := url.Parse(address)
 		if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || u.Scheme != "https" && u.Scheme != "http" {
 			return errors.New("must be none, or http or https URLs separated by commas")
 		}
-		e.Authorities = append(e.Authorities, u.String())
+		e.Authorities = append(e.Authorities, name+u.String())
 	}
 	return nil
+}
+
+// named cuts the name= before an address off, if there is one.
+func named(entry string) (name, address string) {
+	if i := strings.Index(entry, "=http"); i > 0 && !strings.Contains(entry[:i], "/") {
+		return entry[:i+1], entry[i+1:]
+	}
+	return "", entry
 }
 
 func readCopy(e *Env, v string) error {

@@ -112,6 +112,8 @@ func (d *delivery) event() (Event, error) {
 		return Event{Kind: Tick}, nil
 	case d.Source == "" && d.Arca == "asked":
 		return Event{Kind: Asked}, nil
+	case d.Source == "" && d.Arca == "next-key":
+		return Event{Kind: NextKey}, nil
 	}
 	return Event{}, errors.New("the payload is not one that Arca's functions receive")
 }

@@ -233,7 +233,7 @@ func (k *Keyholder) logged(ctx context.Context, line LogLine) (wire.LoggedEvent,
 	if err != nil {
 		return out, err
 	}
-	out.Proof, err = k.log.Proof(ctx, entry)
+	out.Proof, err = k.voice().log.Proof(ctx, entry)
 	switch {
 	case err == nil:
 		return out, nil

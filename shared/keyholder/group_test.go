@@ -198,7 +198,7 @@ func TestOneRefusedUnitDoesNotStopTheOthers(t *testing.T) {
 		_, _, alone := k.EnsureUnits(t.Context(), bad)
 		raw, refused, err := k.EnsureUnits(t.Context(), good[0], bad, good[1])
 		must(t, err)
-		keys, err := record.OpenUnitKeys(raw, &w.trust, w.hash, "court")
+		keys, err := record.OpenUnitKeys(raw, &w.trust, w.hash, "court", w.now())
 		must(t, err)
 		if len(keys) != 2 || record.Digest(keys[0].Chain) != one || record.Digest(keys[1].Chain) != two {
 			t.Errorf("%s: keys of %d units", name, len(keys))
@@ -215,10 +215,10 @@ func TestOneRefusedUnitDoesNotStopTheOthers(t *testing.T) {
 	// What one keyholder signed of units is not the other's, nor another installation's.
 	raw, _, err := k.EnsureUnits(t.Context(), good...)
 	must(t, err)
-	if _, err := record.OpenUnitKeys(raw, &w.trust, w.hash, "custodian"); problem.KindOf(err) != problem.Denied {
+	if _, err := record.OpenUnitKeys(raw, &w.trust, w.hash, "custodian", w.now()); problem.KindOf(err) != problem.Denied {
 		t.Error("the court's keys were taken for the custodian's:", err)
 	}
-	if _, err := record.OpenUnitKeys(raw, &w.trust, record.Digest{1}, "court"); problem.KindOf(err) != problem.Denied {
+	if _, err := record.OpenUnitKeys(raw, &w.trust, record.Digest{1}, "court", w.now()); problem.KindOf(err) != problem.Denied {
 		t.Error("keys of another installation were taken:", err)
 	}
 }

@@ -110,7 +110,7 @@ func (k *Keyholder) post(ctx context.Context, cases ...record.Digest) error {
 		if err != nil {
 			return err
 		}
-		if err := k.log.Add(ctx, entries...); err != nil {
+		if err := k.voice().log.Add(ctx, entries...); err != nil {
 			return problem.Wrap(problem.Unavailable, err, "the log cannot be reached, and nothing is answered without it; what you sent is kept, send it again")
 		}
 		for _, p := range some {

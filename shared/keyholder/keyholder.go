@@ -15,8 +15,9 @@
 //
 // Rows are sealed (store/sealed): a storage vendor sees boxes. Their names:
 //
-//	trust                      the trust file in force and its hash
-//	signer                     seed of the online signing key
+//	trust                      the first trust file, as signed
+//	trust/<n>                  the trust file of version n with its log entry (record.TrustLink)
+//	signer, signer/<n>         seeds of the first and of every later online signing key
 //	roster                     every enrolled key, its enrolment's hash, the suspended set
 //	person/<key>               an enrolment (joint statement)
 //	chains                     list of order chains
@@ -46,6 +47,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"arca.example/arca/shared/keys"
@@ -95,13 +97,12 @@ type Keyholder struct {
 	cfg  Config
 	rows store.Rows // sealed
 
-	signer *record.Signer
-	log    Log
-	peer   Peer
+	speaks atomic.Pointer[voice]
 
 	mu         sync.Mutex
 	posted     map[record.Digest]int64 // by case: events that the log has accepted from this process
-	trust      *record.Trust           // verified once per process
+	trust      *record.Trust           // in force, as its rows were read last
+	looked     time.Time               // when they were
 	verifies   *ledger.Verifier
 	enrolments map[record.Digest]enrolled   // verified joints, by the hash of their signatures
 	members    map[record.Digest]law.Member // verified chain members, by the hash of the whole statement
@@ -125,10 +126,13 @@ func Open(ctx context.Context, cfg Config) (*Keyholder, error) {
 		return nil, fmt.Errorf("open row key: %w", err)
 	}
 	k.rows = sealed.New(cfg.Rows, rowKey)
-	if k.signer, err = k.openSigner(ctx); err != nil {
+	first, err := k.openSigner(ctx)
+	if err != nil {
 		return nil, fmt.Errorf("open signing key: %w", err)
 	}
-	k.log, k.peer = cfg.Connect(k.signer)
+	k.speak(first)
+	// Which of its keys counts, the trust file says; without one, or with one that cannot be read, it is the first, and whoever needs more is told.
+	_, _ = k.Trust(ctx)
 	return k, nil
 }
 
@@ -204,11 +208,26 @@ func (k *Keyholder) openSigner(ctx context.Context) (*record.Signer, error) {
 	return record.SignerFromSeed(seed)
 }
 
+// voice is how the keyholder speaks: with its online key that the trust file in force names.
+type voice struct {
+	signer *record.Signer
+	log    Log
+	peer   Peer
+}
+
+func (k *Keyholder) voice() *voice { return k.speaks.Load() }
+
+// speak makes a key the one that speaks.
+func (k *Keyholder) speak(signer *record.Signer) {
+	log, peer := k.cfg.Connect(signer)
+	k.speaks.Store(&voice{signer, log, peer})
+}
+
 // Online is the keyholder's own public key, which the trust file names.
-func (k *Keyholder) Online() record.PublicKey { return k.signer.Public() }
+func (k *Keyholder) Online() record.PublicKey { return k.voice().signer.Public() }
 
 // Signer signs the keyholder's calls to the vault and to the other keyholder.
-func (k *Keyholder) Signer() *record.Signer { return k.signer }
+func (k *Keyholder) Signer() *record.Signer { return k.voice().signer }
 
 // Party is court or custodian.
 func (k *Keyholder) Party() seal.Role { return k.cfg.Party }

@@ -106,7 +106,7 @@ func (k *Keyholder) receipts(ctx context.Context, list []*filing) (receipts []st
 	if err := k.post(ctx, cases...); err != nil {
 		return nil, nil, err
 	}
-	signed, err := record.SignReceipts(k.signer, k.now(), record.Receipt{Audience: trust.Hash, Issued: k.now(), Party: string(k.cfg.Party)}, held...)
+	signed, err := record.SignReceipts(k.voice().signer, k.now(), record.Receipt{Audience: trust.Hash, Issued: k.now(), Party: string(k.cfg.Party)}, held...)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -317,12 +317,12 @@ func (k *Keyholder) Status(ctx context.Context, nonce record.ID, hashes ...recor
 		}
 		members = append(members, c.Raw)
 	}
-	statement, err = record.Sign(k.signer, record.TypeStatus, k.now(), s)
+	statement, err = record.Sign(k.voice().signer, record.TypeStatus, k.now(), s)
 	return statement, members, err
 }
 
 func (k *Keyholder) status(ctx context.Context, trust Pinned, nonce record.ID, hashes ...record.Digest) (record.Status, []Chain, error) {
-	s := record.Status{Audience: trust.Hash, Issued: k.now(), Nonce: nonce, Party: string(k.cfg.Party)}
+	s := record.Status{Audience: trust.Hash, Issued: k.now(), Nonce: nonce, Party: string(k.cfg.Party), Trust: trust.VersionSaid()}
 	if err := distinct(hashes, record.MaxChains); err != nil {
 		return s, nil, err
 	}

@@ -58,12 +58,12 @@ func (k *Keyholder) Enrol(ctx context.Context, joint record.Joint) (Person, erro
 	if err != nil {
 		return Person{}, err
 	}
-	e, hash, err := openEnrolment(trust, joint)
+	e, hash, err := trust.OpenEnrolmentAt(trust.Hash, joint, k.now())
 	if err != nil {
 		return Person{}, err
 	}
 	id := e.Key.ID()
-	if err := ownKeys(trust.Trust, id); err != nil {
+	if err := ownKeys(&trust.Trust, id); err != nil {
 		return Person{}, err
 	}
 	err = k.act(ctx, record.Digest{}, func(c *change) error {
@@ -115,7 +115,7 @@ type enrolled struct {
 }
 
 // enrolment is openEnrolment, remembered: a release must not verify the same registrars' signatures again and again.
-// The memory is by all bytes of the joint, signatures included, and the trust file does not change within a process.
+// The memory is by all bytes of the joint, signatures included. A later trust file changes nothing of what an earlier one had admitted.
 func (k *Keyholder) enrolment(trust Pinned, joint record.Joint) (record.Enrolment, record.Digest, error) {
 	// No statement contains a line feed, so the joined text stands for exactly one joint.
 	key := record.HashBytes([]byte(strings.Join(joint, "\n")))
@@ -134,11 +134,13 @@ func (k *Keyholder) enrolment(trust Pinned, joint record.Joint) (record.Enrolmen
 	return e, hash, err
 }
 
-// ownKeys keeps the parties' own keys out of the roster: they have their places in the trust file.
-func ownKeys(t record.Trust, id record.KeyID) error {
-	for _, p := range []record.PartyKeys{t.Court, t.Custodian} {
-		if id == p.Root.ID() || id == p.Registrar.ID() || id == p.Online.ID() {
-			return problem.New(problem.Denied, "this key belongs to a party and cannot be enrolled as a person's")
+// ownKeys keeps the parties' own keys, those that were replaced too, out of the roster: they have their places in the trust files.
+func ownKeys(t *record.Trust, id record.KeyID) error {
+	for _, e := range t.Eras() {
+		for _, p := range []record.PartyKeys{e.Court, e.Custodian} {
+			if id == p.Root.ID() || id == p.Registrar.ID() || id == p.Online.ID() {
+				return problem.New(problem.Denied, "this key belongs to a party and cannot be enrolled as a person's")
+			}
 		}
 	}
 	return nil
@@ -193,9 +195,11 @@ func (k *Keyholder) SuspendPerson(ctx context.Context, raw string) error {
 
 // suspender finds the key of a suspension's author and whether it may suspend: one of the four offices, or a judge in office.
 func (k *Keyholder) suspender(ctx context.Context, trust Pinned, id record.KeyID) (key record.PublicKey, may bool, err error) {
-	for _, key := range []record.PublicKey{trust.Court.Registrar, trust.Custodian.Registrar, trust.Court.Root, trust.Custodian.Root} {
-		if key.ID() == id {
-			return key, true, nil
+	for _, t := range trust.Counting(k.now()) {
+		for _, key := range []record.PublicKey{t.Court.Registrar, t.Custodian.Registrar, t.Court.Root, t.Custodian.Root} {
+			if key.ID() == id {
+				return key, true, nil
+			}
 		}
 	}
 	p, err := k.Person(ctx, id)
@@ -226,7 +230,11 @@ func (k *Keyholder) Person(ctx context.Context, id record.KeyID) (Person, error)
 	if err != nil || all.Enrolled[id.String()] != hash {
 		return Person{}, problem.Wrap(problem.Denied, err, "this enrolment does not hold under the trust file in force; ask a registrar for a new one")
 	}
-	if now := k.now(); slices.Contains(all.Suspended, id) || !now.Before(e.Expires) || now.Add(skew).Before(e.Issued) {
+	now := k.now()
+	if trust.Lapsed(&e, joint, now) {
+		return Person{}, problem.New(problem.Denied, "the court's root that enrolled this key was replaced; have the court enrol it again")
+	}
+	if slices.Contains(all.Suspended, id) || !now.Before(e.Expires) || now.Add(skew).Before(e.Issued) {
 		return Person{}, unknown
 	}
 	return Person{ID: id, Enrolment: e, Enrolled: hash, Joint: joint}, nil

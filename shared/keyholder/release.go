@@ -168,13 +168,13 @@ func (k *Keyholder) agreesWithPeer(ctx context.Context, chain record.Digest) (dr
 	}
 	nonce := record.ID(random(16))
 	drawn = k.cfg.Now()
-	raw, err := k.peer.Status(ctx, nonce, chain)
+	raw, err := k.voice().peer.Status(ctx, nonce, chain)
 	if err != nil {
 		return drawn, problem.Wrap(problem.Unavailable, err, "the other keyholder cannot be reached, and nothing is released without its status; try again")
 	}
 	var theirs record.Status
-	if _, err := record.Open(raw, record.TypeStatus, trust.Party(string(k.other())).Online, &theirs); err != nil {
-		return drawn, err
+	if _, err := trust.OpenOnline(raw, record.TypeStatus, string(k.other()), k.cfg.Now(), &theirs); err != nil {
+		return drawn, k.changeover(err)
 	}
 	if !theirs.Answers(string(k.other()), trust.Hash, nonce, chain) {
 		return drawn, problem.New(problem.Denied, "the other keyholder's status answers another question")
@@ -186,6 +186,9 @@ func (k *Keyholder) agreesWithPeer(ctx context.Context, chain record.Digest) (dr
 	mine, _, err := k.status(ctx, trust, nonce, chain)
 	if err != nil {
 		return drawn, err
+	}
+	if mine.Trust != theirs.Trust {
+		return drawn, k.changeover(record.ErrForeignKey)
 	}
 	if !mine.Agrees(theirs, 0) {
 		return drawn, problem.New(problem.Denied, "court and custodian do not hold the same orders, people or destructions; one of them missed something: tell both operators")
@@ -341,7 +344,7 @@ func (k *Keyholder) commitRelease(ctx context.Context, asked Asked, release reco
 		return "", err
 	}
 	release.Audience = trust.Hash
-	answer, err := record.Sign(k.signer, record.TypeRelease, k.now(), release)
+	answer, err := record.Sign(k.voice().signer, record.TypeRelease, k.now(), release)
 	if err != nil {
 		return "", err
 	}

@@ -460,13 +460,13 @@ func (k *Keyholder) proven(ctx context.Context, verifier *ledger.Verifier, o ope
 	if err != nil {
 		return witnessed{}, err
 	}
-	proof, err := k.log.Proof(ctx, entry)
+	proof, err := k.voice().log.Proof(ctx, entry)
 	if err != nil {
 		return witnessed{}, unproven(err)
 	}
 	at, _, err := verifier.VerifyInclusion(entry, proof)
 	if err != nil {
-		return witnessed{}, err
+		return witnessed{}, k.changeover(err)
 	}
 	parsed, err := ledger.ParseProof(proof)
 	if err != nil {

@@ -243,7 +243,7 @@ func (k *Keyholder) peerUnit(ctx context.Context, u seal.Unit) (record.UnitKey, 
 	if err != nil {
 		return record.UnitKey{}, false, err
 	}
-	list, err := k.peer.UnitKeys(ctx, u.Order)
+	list, err := k.voice().peer.UnitKeys(ctx, u.Order)
 	if err != nil {
 		if kind := problem.KindOf(err); kind == problem.NotFound || kind == problem.Unavailable {
 			return record.UnitKey{}, false, nil // the other side has not admitted the order yet, or cannot be reached now
@@ -251,7 +251,7 @@ func (k *Keyholder) peerUnit(ctx context.Context, u seal.Unit) (record.UnitKey, 
 		return record.UnitKey{}, false, err
 	}
 	for _, raw := range list {
-		keys, err := record.OpenUnitKeys(raw, &trust.Trust, trust.Hash, string(k.other()))
+		keys, err := record.OpenUnitKeys(raw, &trust.Trust, trust.Hash, string(k.other()), k.cfg.Now())
 		if err != nil {
 			return record.UnitKey{}, false, err
 		}
@@ -328,7 +328,7 @@ func (k *Keyholder) signUnits(ctx context.Context, rows []unitRow) (string, erro
 	for _, row := range rows {
 		list.Keys = append(list.Keys, row.Public)
 	}
-	return record.Sign(k.signer, record.TypeUnitKeys, k.now(), list)
+	return record.Sign(k.voice().signer, record.TypeUnitKeys, k.now(), list)
 }
 
 // UnitKeys gives the signed public keys of every unit of a chain that is still open, record.MaxUnitKeys to a statement.

@@ -194,7 +194,7 @@ func (w *world) makeTrust() {
 	must(w.t, err)
 	for _, party := range parties {
 		w.open(party, w.hash)
-		must(w.t, w.keyholder[party].PutTrust(w.t.Context(), joint))
+		must(w.t, w.keyholder[party].PutTrust(w.t.Context(), record.TrustLink{Trust: joint}))
 	}
 }
 
@@ -301,7 +301,7 @@ func (w *world) unitIn(chain record.Digest, compartment string) (seal.Unit, map[
 		for _, party := range parties {
 			raw, _, err := w.keyholder[party].EnsureUnits(w.t.Context(), u)
 			must(w.t, err)
-			list, err := record.OpenUnitKeys(raw, &w.trust, w.hash, string(party))
+			list, err := record.OpenUnitKeys(raw, &w.trust, w.hash, string(party), w.now())
 			must(w.t, err)
 			keysOf[party] = list[0]
 		}

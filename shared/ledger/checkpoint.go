@@ -98,12 +98,15 @@ func parseHash[T string | []byte](s T) (h tlog.Hash, err error) {
 	return tlog.Hash(raw[:n]), nil
 }
 
-// SignTree makes the checkpoint that a log publishes and offers to witnesses.
-func SignTree(t Tree, signer note.Signer) ([]byte, error) {
-	if signer.Name() != t.Origin {
-		return nil, problem.New(problem.Invalid, "the log's key must carry the log's origin as its name")
+// SignTree makes the checkpoint that a log publishes and offers to witnesses: signed with its key and, while that rolls over, with the one before
+// as well, for witnesses that know only that one yet.
+func SignTree(t Tree, signers ...note.Signer) ([]byte, error) {
+	for _, signer := range signers {
+		if signer.Name() != t.Origin {
+			return nil, problem.New(problem.Invalid, "the log's key must carry the log's origin as its name")
+		}
 	}
-	signed, err := note.Sign(&note.Note{Text: t.Text()}, signer)
+	signed, err := note.Sign(&note.Note{Text: t.Text()}, signers...)
 	if err != nil {
 		return nil, problem.Wrap(problem.Internal, err, "the checkpoint could not be signed")
 	}

@@ -138,7 +138,7 @@ func TestAWitnessWithTwoKeysCountsOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, cosigned, err := v.read(f.signedBy(t, one[0], second[0])); err != nil || len(cosigned) < f.policy.Quorum {
+	if _, cosigned, err := v.terms[0].read(f.signedBy(t, one[0], second[0])); err != nil || len(cosigned) < f.policy.Quorum {
 		t.Fatal("counting signatures would not have been caught", err)
 	}
 	// A policy that names the ML-DSA-44 keys only is not met by Ed25519.

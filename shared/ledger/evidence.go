@@ -258,25 +258,41 @@ type claims struct {
 	times map[string]time.Time
 }
 
+// claims reads what a checkpoint says under every policy that v knows: keys that were replaced can have contradicted themselves too.
 func (v *Verifier) claims(signed []byte) (claims, error) {
 	c := claims{lines: map[string]string{}, times: map[string]time.Time{}}
 	if len(signed) > MaxNote {
 		return c, refusal(ErrAltered, "a checkpoint has at most %d bytes", MaxNote)
 	}
-	n, err := note.Open(signed, v.known)
+	var refused error
+	for _, t := range v.terms {
+		if err := t.claims(signed, &c); err != nil && refused == nil {
+			refused = err
+		}
+	}
+	if len(c.lines) == 0 && refused != nil {
+		return c, refused
+	}
+	return c, nil
+}
+
+func (v *term) claims(signed []byte, c *claims) error {
+	n, err := note.Open(signed, note.VerifierList(append([]note.Verifier{v.log}, v.witnesses...)...))
 	if err != nil {
-		return c, noteRefusal(err)
+		return noteRefusal(err)
 	}
-	if c.tree, err = ParseTree(n.Text); err != nil {
-		return c, err
+	tree, err := ParseTree(n.Text)
+	if err != nil {
+		return err
 	}
-	if c.tree.Origin != v.policy.Origin {
-		return c, refusal(ErrUnknownRoots, "the checkpoint is of another log than the policy's")
+	if tree.Origin != v.policy.Origin {
+		return refusal(ErrUnknownRoots, "the checkpoint is of another log than the policy's")
 	}
 	logLine, cosigned, err := v.signatures(n)
 	if err != nil {
-		return c, err
+		return err
 	}
+	c.tree = tree
 	if logLine != "" {
 		c.lines[v.policy.Log] = logLine
 	}
@@ -284,7 +300,22 @@ func (v *Verifier) claims(signed []byte) (claims, error) {
 		key := v.policy.Witnesses[s.order]
 		c.lines[key], c.times[key] = s.Line, s.Time
 	}
-	return c, nil
+	return nil
+}
+
+// accusable lists every key of v's policies: logs' keys, newest first, then witnesses'.
+func (v *Verifier) accusable() (logs, witnesses []string) {
+	for _, t := range v.terms {
+		if !slices.Contains(logs, t.policy.Log) {
+			logs = append(logs, t.policy.Log)
+		}
+		for _, w := range t.policy.Witnesses {
+			if !slices.Contains(witnesses, w) {
+				witnesses = append(witnesses, w)
+			}
+		}
+	}
+	return logs, witnesses
 }
 
 // LastCosigned is the latest time at which a witness of the policy has cosigned a
@@ -328,8 +359,9 @@ func (v *Verifier) Contradiction(a, b []byte, hashes func(larger Tree) tlog.Hash
 	if e.Root != first.tree.Root {
 		return v.accuse(e, first, second, func(string) bool { return true })
 	}
+	logs, _ := v.accusable()
 	return v.accuse(&Evidence{Kind: KindRollback}, second, first, func(key string) bool {
-		return key != v.policy.Log && second.times[key].Before(first.times[key])
+		return !slices.Contains(logs, key) && second.times[key].Before(first.times[key])
 	})
 }
 
@@ -342,9 +374,14 @@ func cmpTrees(a, b Tree) int {
 
 // accuse completes evidence with the keys that signed both and that guilty names, or gives nil if there is none.
 func (v *Verifier) accuse(e *Evidence, first, second claims, guilty func(key string) bool) (*Evidence, error) {
+	both := func(key string) bool { return first.lines[key] != "" && second.lines[key] != "" && guilty(key) }
+	logs, witnesses := v.accusable()
 	var keys []string
-	for _, key := range append([]string{v.policy.Log}, v.policy.Witnesses...) {
-		if first.lines[key] != "" && second.lines[key] != "" && guilty(key) {
+	if i := slices.IndexFunc(logs, both); i >= 0 {
+		keys = append(keys, logs[i]) // one of the log's keys is enough, and the form has room for one
+	}
+	for _, key := range witnesses {
+		if both(key) {
 			keys = append(keys, key)
 		}
 	}
@@ -379,10 +416,11 @@ func RootAt(t Tree, size int64, hashes tlog.HashReader) (tlog.Hash, error) {
 	return root, tileRefusal(err)
 }
 
-// KnownTo gives those of the accused whose keys a policy names. Of the others the evidence says that a key
+// KnownTo gives those of the accused whose keys a policy of v names, now or before. Of the others the evidence says that a key
 // has contradicted itself, and not whose it is.
-func (e *Evidence) KnownTo(p Policy) []Accused {
+func (e *Evidence) KnownTo(v *Verifier) []Accused {
+	logs, witnesses := v.accusable()
 	return slices.DeleteFunc(slices.Clone(e.Accused), func(a Accused) bool {
-		return a.Key != p.Log && !slices.Contains(p.Witnesses, a.Key)
+		return !slices.Contains(logs, a.Key) && !slices.Contains(witnesses, a.Key)
 	})
 }

@@ -125,11 +125,11 @@ func TestMLDSAIsAccused(t *testing.T) {
 	second := bothKinds(t, f)
 	honest, fork := f.at(6), f.fork(3, 9)
 	e, err := f.verifier(t).Contradiction(honest.signedBy(t, f.cosigners[0], second[0]), fork.signedBy(t, second[0]), fork.hashes)
-	if got := accused(t, e, err); got != "fork vault.example/log witness-1.example" || len(e.KnownTo(f.policy)) != 2 {
+	if got := accused(t, e, err); got != "fork vault.example/log witness-1.example" || len(e.KnownTo(f.verifier(t))) != 2 {
 		t.Error(got)
 	}
 	f.policy.Witnesses = f.policy.Witnesses[:1]
-	if known := e.KnownTo(f.policy); len(known) != 1 || !known[0].Log {
+	if known := e.KnownTo(f.verifier(t)); len(known) != 1 || !known[0].Log {
 		t.Error(known)
 	}
 }

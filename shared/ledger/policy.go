@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -114,23 +115,76 @@ func (c Checkpoint) Within(notBefore, notAfter time.Time) error {
 	return nil
 }
 
-// Verifier is a Policy made ready to verify many checkpoints and proofs. It
+// Verifier is a Policy made ready to verify many checkpoints and proofs, or several that followed each other (see Term). It
 // remembers the last checkpoint that it accepted, whose signatures it does not
 // check again. Safe for concurrent use.
 type Verifier struct {
-	policy    Policy
-	log       note.Verifier
-	witnesses []note.Verifier
-	known     note.Verifiers
+	terms []*term // newest first, at least one
 
 	mu       sync.Mutex
 	last     []byte
 	lastRead Checkpoint
 }
 
+// term is a policy made ready, with the time in which it counts.
+type term struct {
+	Term
+	policy    Policy
+	log       note.Verifier
+	beside    note.Verifier // the log's last other key before, which may sign too; nil if there is none
+	witnesses []note.Verifier
+	known     note.Verifiers
+}
+
+// Term is a policy with the trees for which it counts. The zero bounds are open.
+type Term struct {
+	Policy
+	From  int64     // the smallest tree
+	Until int64     // the largest tree that counts at whatever time it was cosigned
+	Ends  time.Time // larger trees count if the whole quorum cosigned by then
+}
+
+// counts judges a checkpoint that the term's policy accepts.
+func (t Term) counts(c Checkpoint) error {
+	if c.Size < t.From {
+		return refusal(ErrUnknownRoots, "the checkpoint is signed by keys that were not in force yet for a log of its size")
+	}
+	if t.Until > 0 && c.Size > t.Until && c.Latest.After(t.Ends) {
+		return refusal(ErrUnknownRoots, "the checkpoint is signed by keys that were replaced before; fetch a new one, and the trust files")
+	}
+	return nil
+}
+
+// NewSuccession makes the verifier of a log whose policy changed: terms from the first to the one in force. A checkpoint counts if the policy of
+// one of them accepts it in its time. While keys roll over, the log may sign with its old key too, in the line behind the new one's.
+func NewSuccession(terms ...Term) (*Verifier, error) {
+	if len(terms) == 0 {
+		return nil, problem.New(problem.Invalid, "a log has a policy")
+	}
+	v := &Verifier{}
+	for _, one := range terms {
+		t, err := newTerm(one)
+		if err != nil {
+			return nil, err
+		}
+		if i := slices.IndexFunc(v.terms, func(before *term) bool { return before.policy.Log != t.policy.Log }); i >= 0 {
+			t.beside = v.terms[i].log
+			if ambiguous(append(slices.Clone(t.witnesses), t.log), t.beside) {
+				return nil, problem.New(problem.Invalid, "the log's new key cannot be told from the one before; make another")
+			}
+			t.known = note.VerifierList(append([]note.Verifier{t.log, t.beside}, t.witnesses...)...)
+		}
+		v.terms = append([]*term{t}, v.terms...)
+	}
+	return v, nil
+}
+
 // NewVerifier checks a policy: well-formed keys, a quorum between one and the
 // number of witnesses, no key twice, none that is the log's.
-func NewVerifier(p Policy) (*Verifier, error) {
+func NewVerifier(p Policy) (*Verifier, error) { return NewSuccession(Term{Policy: p}) }
+
+func newTerm(of Term) (*term, error) {
+	p := of.Policy
 	if !validName(p.Origin) || len(p.Witnesses) > MaxWitnesses || p.Quorum < 1 || p.Quorum > len(p.Names()) {
 		return nil, problem.New(problem.Invalid, "a log policy names an origin, at most %d witness keys and a quorum from 1 to the number of witnesses", MaxWitnesses)
 	}
@@ -138,7 +192,7 @@ func NewVerifier(p Policy) (*Verifier, error) {
 	if err != nil || name != p.Origin {
 		return nil, problem.New(problem.Invalid, "the log's verifier key must be Ed25519 and carry the origin as its name")
 	}
-	v := &Verifier{policy: p}
+	v := &term{Term: of, policy: p}
 	if v.log, err = note.NewVerifier(p.Log); err != nil {
 		return nil, problem.Wrap(problem.Invalid, err, "the log's verifier key is malformed")
 	}
@@ -214,8 +268,17 @@ func newCosignatureVerifier(vkey string) (note.Verifier, error) {
 	return v, nil
 }
 
-// Policy gives the policy that v enforces.
-func (v *Verifier) Policy() Policy { return v.policy }
+// Policy gives the policy in force.
+func (v *Verifier) Policy() Policy { return v.terms[0].policy }
+
+// Policies gives every policy that v enforces, newest first.
+func (v *Verifier) Policies() []Policy {
+	var list []Policy
+	for _, t := range v.terms {
+		list = append(list, t.policy)
+	}
+	return list
+}
 
 // Verify accepts a checkpoint that the log and at least the quorum of
 // witnesses signed, within MaxSkew of each other, and that is byte for byte in
@@ -239,9 +302,35 @@ func (v *Verifier) Verify(signed []byte) (Checkpoint, error) {
 
 // Tree reads a checkpoint of the policy's log whoever else signed it: what the
 // log claims, which without a quorum proves nothing.
-func (v *Verifier) Tree(signed []byte) (Tree, error) { return OpenTree(signed, v.log) }
+func (v *Verifier) Tree(signed []byte) (Tree, error) {
+	var keys []note.Verifier
+	for _, t := range v.terms {
+		if !slices.ContainsFunc(keys, func(k note.Verifier) bool { return k.KeyHash() == t.log.KeyHash() }) {
+			keys = append(keys, t.log)
+		}
+	}
+	return OpenTree(signed, keys...)
+}
 
+// verify tries the policies, newest first. Which refusal is given: of a policy whose log signed, else of the one in force.
 func (v *Verifier) verify(signed []byte) (Checkpoint, error) {
+	var refused error
+	for _, t := range v.terms {
+		c, err := t.verify(signed)
+		if err == nil {
+			err = t.counts(c)
+		}
+		if err == nil {
+			return c, nil
+		}
+		if refused == nil || errors.Is(refused, ErrUnknownRoots) && !errors.Is(err, ErrUnknownRoots) {
+			refused = err
+		}
+	}
+	return Checkpoint{}, refused
+}
+
+func (v *term) verify(signed []byte) (Checkpoint, error) {
 	c, cosigned, err := v.read(signed)
 	if err != nil {
 		return Checkpoint{}, err
@@ -275,7 +364,7 @@ func names(cosigned []Cosignature) []string {
 }
 
 // read checks everything about a checkpoint but quorum and times.
-func (v *Verifier) read(signed []byte) (Checkpoint, []Cosignature, error) {
+func (v *term) read(signed []byte) (Checkpoint, []Cosignature, error) {
 	if len(signed) > MaxNote {
 		return Checkpoint{}, nil, refusal(ErrAltered, "a checkpoint has at most %d bytes", MaxNote)
 	}
@@ -314,7 +403,7 @@ func joinNote(tree Tree, logLine string, cosigned []Cosignature) []byte {
 
 // signatures gives the log's line ("" if absent) and the cosignatures in the
 // policy's order, each encoded again from its decoded bytes.
-func (v *Verifier) signatures(n *note.Note) (logLine string, cosigned []Cosignature, err error) {
+func (v *term) signatures(n *note.Note) (logLine string, cosigned []Cosignature, err error) {
 	of := func(known note.Verifier) ([]byte, bool) {
 		for _, s := range n.Sigs {
 			if s.Name == known.Name() && s.Hash == known.KeyHash() {
@@ -326,6 +415,9 @@ func (v *Verifier) signatures(n *note.Note) (logLine string, cosigned []Cosignat
 	}
 	if raw, ok := of(v.log); ok {
 		logLine = signatureLine(v.log.Name(), raw)
+	}
+	if raw, ok := ofKey(v.beside, of); ok && logLine != "" {
+		logLine += signatureLine(v.log.Name(), raw)
 	}
 	for i, w := range v.witnesses {
 		raw, ok := of(w)
@@ -339,6 +431,14 @@ func (v *Verifier) signatures(n *note.Note) (logLine string, cosigned []Cosignat
 		cosigned = append(cosigned, Cosignature{Name: w.Name(), Time: at, Line: signatureLine(w.Name(), raw), order: i})
 	}
 	return logLine, cosigned, nil
+}
+
+// ofKey is of for a key that there may not be.
+func ofKey(key note.Verifier, of func(note.Verifier) ([]byte, bool)) ([]byte, bool) {
+	if key == nil {
+		return nil, false
+	}
+	return of(key)
 }
 
 // maxUnix is the last second of the year 9999: beyond it times do not compare as expected.
@@ -359,11 +459,12 @@ func cosignatureTime(raw []byte) (time.Time, error) {
 // Cosignatures verifies one witness's signature lines on a checkpoint, one per
 // key. It is how a log judges what a witness answered.
 func (v *Verifier) Cosignatures(text string, lines string) ([]Cosignature, error) {
-	n, err := note.Open([]byte(text+"\n"+lines), note.VerifierList(v.witnesses...))
+	inForce := v.terms[0]
+	n, err := note.Open([]byte(text+"\n"+lines), note.VerifierList(inForce.witnesses...))
 	if err != nil {
 		return nil, noteRefusal(err)
 	}
-	_, cosigned, err := v.signatures(n)
+	_, cosigned, err := inForce.signatures(n)
 	if err != nil {
 		return nil, err
 	}

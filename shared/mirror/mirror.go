@@ -70,16 +70,11 @@ func Open(cfg Config) (*Mirror, error) {
 	if err := g.Check(); err != nil {
 		return nil, err
 	}
-	v, err := ledger.NewVerifier(PolicyOf(&cfg.Trust))
+	v, err := ledger.VerifierOf(&cfg.Trust)
 	if err != nil {
 		return nil, err
 	}
 	return &Mirror{cfg: cfg, geometry: g, verifier: v, judge: strict{v, g}, verified: map[uint64][32]byte{}}, nil
-}
-
-// PolicyOf gives the log policy of a trust file.
-func PolicyOf(t *record.Trust) ledger.Policy {
-	return ledger.Policy{Origin: t.LogOrigin, Log: t.LogKey, Witnesses: t.Witnesses, Quorum: t.Quorum}
 }
 
 // Geometry is the shape of every pack.

@@ -137,7 +137,7 @@ func (r *Reader) page(ctx context.Context, role seal.Role, k Keyholder, g *grant
 
 // openPage verifies that an answer is this keyholder's, for this request and class, and of this place.
 func (r *Reader) openPage(role seal.Role, g *grant, from int, raw string, out *record.Release) error {
-	if _, err := record.Open(raw, record.TypeRelease, r.cfg.Trust.Party(string(role)).Online, out); err != nil {
+	if _, err := r.cfg.Trust.OpenOnline(raw, record.TypeRelease, string(role), r.now(), out); err != nil {
 		return altered(role, err, "it is not signed with the key that the trust file names, or was altered")
 	}
 	if out.Request != g.hash || out.Class != g.request.Class || out.Audience != r.cfg.Fingerprint || out.Party != string(role) || out.From != from {

@@ -96,14 +96,23 @@ func (e *Enrolment) separate() error {
 }
 
 // OpenEnrolment verifies an enrolment under a trust file that is known by its hash: by both registrars, or by the court's root alone for
-// judges and clerks. The digest names the enrolment. Suspension and expiry are not looked at: what was signed in service stays signed.
+// judges and clerks, with keys that counted when it says that it was signed. The digest names the enrolment. Suspension and expiry are not
+// looked at: what was signed in service stays signed.
 func (t *Trust) OpenEnrolment(audience Digest, joint Joint) (Enrolment, Digest, error) {
-	var e Enrolment
-	signers := []PublicKey{t.Court.Registrar, t.Custodian.Registrar}
-	if len(joint) == 1 {
-		signers = []PublicKey{t.Court.Root}
+	var claimed Enrolment
+	if len(joint) > 0 {
+		if st, err := Peek(joint[0]); err == nil {
+			_ = Unmarshal(st.Payload, &claimed) // what has no form is refused below
+		}
 	}
-	hash, err := joint.Open(TypeEnrolment, &e, signers...)
+	return t.OpenEnrolmentAt(audience, joint, claimed.Issued)
+}
+
+// OpenEnrolmentAt is OpenEnrolment with keys that count at an instant. Whoever admits an enrolment passes now: a key that was replaced must not
+// be able to date its word back.
+func (t *Trust) OpenEnrolmentAt(audience Digest, joint Joint, at time.Time) (Enrolment, Digest, error) {
+	var e Enrolment
+	hash, err := t.openByRegistrars(joint, at, &e)
 	if err != nil {
 		return e, hash, err
 	}
@@ -117,6 +126,30 @@ func (t *Trust) OpenEnrolment(audience Digest, joint Joint) (Enrolment, Digest, 
 		return e, hash, problem.New(problem.Denied, "the enrolment was made for another installation")
 	}
 	return e, hash, nil
+}
+
+// openByRegistrars tries the files whose keys count, newest first; a refusal is by the newest.
+func (t *Trust) openByRegistrars(joint Joint, at time.Time, e *Enrolment) (hash Digest, err error) {
+	files := t.Counting(at)
+	if len(files) == 0 {
+		files = []*Trust{t}
+	}
+	for i, f := range files {
+		signers := []PublicKey{f.Court.Registrar, f.Custodian.Registrar}
+		if len(joint) == 1 {
+			signers = []PublicKey{f.Court.Root}
+		}
+		var got Enrolment
+		h, openErr := joint.Open(TypeEnrolment, &got, signers...)
+		if openErr == nil {
+			*e = got
+			return h, nil
+		}
+		if i == 0 {
+			err = openErr
+		}
+	}
+	return hash, err
 }
 
 // PersonSuspension takes effect with one signature, by either registrar, the court's root or a judge.
@@ -148,11 +181,15 @@ type Trust struct {
 	Issued       time.Time   `json:"iat"`
 	LogKey       string      `json:"logKey"`    // signed-note verifier key of the log
 	LogOrigin    string      `json:"logOrigin"` // first line of its checkpoints
-	Pack         PackShape   `json:"pack"`
-	Previous     Digest      `json:"previous,omitzero"`
-	Quorum       int         `json:"quorum"` // how many witnesses must have cosigned
-	Version      int         `json:"version"`
-	Witnesses    []string    `json:"witnesses"` // verifier keys of cosignatures; several of one name are one witness
+	// Overlap is for how many hours the keys of the file before count beside this one's: 0 when one of them was stolen.
+	Overlap   int       `json:"overlap,omitzero"`
+	Pack      PackShape `json:"pack"`
+	Previous  Digest    `json:"previous,omitzero"`
+	Quorum    int       `json:"quorum"` // how many witnesses must have cosigned
+	Version   int       `json:"version"`
+	Witnesses []string  `json:"witnesses"` // verifier keys of cosignatures; several of one name are one witness
+
+	eras []Era // of a chain that OpenTrusts has verified: all files up to this one
 }
 
 // Authority is a time-stamping authority (RFC 3161).
@@ -224,6 +261,9 @@ func (t *Trust) Validate() error {
 	}
 	if t.Version < 1 || (t.Version == 1) != t.Previous.IsZero() {
 		return problem.New(problem.Invalid, "a trust file of version 1 has no predecessor, a later one has")
+	}
+	if t.Overlap < 0 || t.Overlap > MaxOverlap || t.Version == 1 && t.Overlap > 0 {
+		return problem.New(problem.Invalid, "the overlap is 0 to %d hours, and a first trust file has none", MaxOverlap)
 	}
 	if err := checkAuthorities(t.Authorities); err != nil {
 		return err

@@ -100,6 +100,7 @@ type Status struct {
 	Nonce     ID            `json:"nonce"`
 	Party     string        `json:"party"`
 	Suspended Digest        `json:"suspended"`
+	Trust     int           `json:"trust,omitzero"` // version of the trust file in force; absent for the first
 }
 
 // ChainStatus is where one chain stands.
@@ -124,7 +125,7 @@ func (s Status) Answers(party string, audience Digest, nonce ID, chains ...Diges
 
 // Agrees reports whether two keyholders' statuses, of the same chains, say the same of chain number i and of everything that is not a chain's.
 func (s Status) Agrees(other Status, i int) bool {
-	return s.Audience == other.Audience && s.Destroyed == other.Destroyed && s.Enrolled == other.Enrolled && s.Suspended == other.Suspended &&
+	return s.Audience == other.Audience && s.Trust == other.Trust && s.Destroyed == other.Destroyed && s.Enrolled == other.Enrolled && s.Suspended == other.Suspended &&
 		s.Chains[i] == other.Chains[i]
 }
 
@@ -153,10 +154,10 @@ type UnitKey struct {
 	Week           string `json:"week"`
 }
 
-// OpenUnitKeys verifies what a party says of its units' keys.
-func OpenUnitKeys(raw string, trust *Trust, audience Digest, party string) ([]UnitKey, error) {
+// OpenUnitKeys verifies what a party, asked just now, says of its units' keys.
+func OpenUnitKeys(raw string, trust *Trust, audience Digest, party string, now time.Time) ([]UnitKey, error) {
 	var list UnitKeys
-	if _, err := Open(raw, TypeUnitKeys, trust.Party(party).Online, &list); err != nil {
+	if _, err := trust.OpenOnline(raw, TypeUnitKeys, party, now, &list); err != nil {
 		return nil, err
 	}
 	if list.Party != party || list.Audience != audience {

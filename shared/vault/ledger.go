@@ -52,6 +52,8 @@ type Ledger struct {
 	rows      store.Rows
 	blobs     store.Blobs
 	signer    note.Signer
+	before    note.Signer // the log's key before this one, which signs too until beside; nil: none
+	beside    time.Time
 	verifier  *ledger.Verifier
 	witnesses []Witness
 	now       func() time.Time
@@ -96,7 +98,11 @@ func NewLedger(rows store.Rows, blobs store.Blobs, signer note.Signer, policy le
 	if err != nil {
 		return nil, err
 	}
-	if signer == nil || signer.Name() != policy.Origin || now == nil {
+	return newLedger(rows, blobs, signer, verifier, witnesses, now)
+}
+
+func newLedger(rows store.Rows, blobs store.Blobs, signer note.Signer, verifier *ledger.Verifier, witnesses []Witness, now func() time.Time) (*Ledger, error) {
+	if signer == nil || signer.Name() != verifier.Policy().Origin || now == nil {
 		return nil, problem.New(problem.Invalid, "the log needs a clock and the key that its policy names")
 	}
 	return &Ledger{rows: rows, blobs: blobs, signer: signer, verifier: verifier, witnesses: witnesses, now: now, seen: map[string]int64{}}, nil

@@ -34,7 +34,7 @@ func (w RemoteWitness) AddCheckpoint(ctx context.Context, r ledger.Request) (str
 // it has its quorum.
 func (l *Ledger) publish(ctx context.Context, h head, out *Outcome) error {
 	tree := h.tree(l.signer.Name())
-	signed, err := ledger.SignTree(tree, l.signer)
+	signed, err := ledger.SignTree(tree, l.signers()...)
 	if err != nil {
 		return err
 	}

@@ -71,20 +71,25 @@ func (v *Vault) stamps(ctx context.Context) (stampsState, error) {
 }
 
 // Stamp has the newest cosigned checkpoint stamped by every authority that the
-// trust file names and that has not stamped within the hour. urls are their
-// addresses, in the trust file's order. One that fails does not stop the
+// trust file names and that has not stamped within the hour. list has their
+// addresses: see addresses. One that fails does not stop the
 // others; the error names them all, and running again asks only those. After
 // an outage one run catches up, since a checkpoint covers all before it.
-func (v *Vault) Stamp(ctx context.Context, client *http.Client, urls []string) error {
+func (v *Vault) Stamp(ctx context.Context, client *http.Client, list []string) error {
 	t, err := v.Trust(ctx)
-	if err != nil && len(urls) == 0 && problem.KindOf(err) == problem.Unavailable {
+	if err != nil && len(list) == 0 && problem.KindOf(err) == problem.Unavailable {
 		return nil // a vault before its trust file, and nobody to ask
 	}
 	if err != nil {
 		return err
 	}
-	if len(urls) != len(t.Authorities) {
-		return problem.New(problem.Unavailable, "AUTHORITIES must list one address per time-stamping authority of the trust file, in its order, or be none if it names none; set it and start again")
+	var names []string
+	for _, a := range t.Authorities {
+		names = append(names, a.Name)
+	}
+	urls, ok := addresses(names, list)
+	if !ok {
+		return problem.New(problem.Unavailable, "AUTHORITIES must list one address per time-stamping authority of the trust file, in its order or each as name=address, or be none if it names none; set it and start again")
 	}
 	if len(urls) == 0 {
 		return nil

@@ -11,8 +11,9 @@
 //
 // # Rows
 //
-//	trust                    the trust file in force
-//	log-key                  seed of the log's signing key, wrapped by the vault's root
+//	trust, trust/<n>         the first trust file, and that of version n with its log entry (record.TrustLink)
+//	log-key, log-key/<n>     seeds of the log's first and later signing keys, wrapped by the vault's root
+//	log-public, log-public/<n>  their verifier keys
 //	principal/<key>          a principal's admission (joint statement of both registrars)
 //	packs                    the next pack number
 //	reserved/<key>/<nonce>   the answer to a reservation, so that asking again gives the same numbers
@@ -29,16 +30,12 @@ package vault
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
-	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
 
-	"golang.org/x/mod/sumdb/note"
-
-	"arca.example/arca/shared/keys"
 	"arca.example/arca/shared/ledger"
 	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/record"
@@ -62,200 +59,17 @@ type Vault struct {
 	cfg Config
 
 	mu     sync.Mutex
-	joint  string // the trust file that pinned was read from
-	pinned *record.Trust
-	log    *Ledger
+	read   string // the rows that trust was read from
+	trust  *record.Trust
+	log    *Ledger // for adding and reading; of trust
+	writes *Ledger // for sequencing; of trust
 }
 
 // New makes a vault. It opens nothing.
 func New(cfg Config) *Vault { return &Vault{cfg: cfg} }
 
-const (
-	logSeedRow = "log-key"    // wrapped by the vault's root
-	logKeyRow  = "log-public" // verifier key
-)
-
-// LogSigner opens the log's signing key, making it on first use. Only the sequence function has the root for it. Of two first
-// starts at once one wins and the other reads its key.
-func (v *Vault) LogSigner(ctx context.Context, roots keys.Roots, origin string) (note.Signer, error) {
-	root, err := keys.OpenOrCreate(ctx, roots, "base")
-	if err != nil {
-		return nil, err
-	}
-	aad := []byte("arca/v1/log-key/" + origin)
-	for range 3 {
-		rows, err := v.cfg.Rows.Get(ctx, logSeedRow)
-		if err != nil {
-			return nil, err
-		}
-		if row, ok := rows[logSeedRow]; ok {
-			seed, err := root.Unwrap(ctx, aad, row.Value)
-			if err != nil {
-				return nil, err
-			}
-			signer, _, err := logSigner(seed, origin)
-			return signer, err
-		}
-		if err := v.makeLogKey(ctx, root, aad, origin); err != nil && problem.KindOf(err) != problem.Conflict {
-			return nil, err
-		}
-	}
-	return nil, problem.New(problem.Unavailable, "the log's key cannot be written; try again")
-}
-
-func (v *Vault) makeLogKey(ctx context.Context, root keys.Root, aad []byte, origin string) error {
-	seed := make([]byte, 32)
-	_, _ = rand.Read(seed) // crypto/rand does not fail
-	_, vkey, err := logSigner(seed, origin)
-	if err != nil {
-		return err
-	}
-	wrapped, err := root.Wrap(ctx, aad, seed)
-	if err != nil {
-		return err
-	}
-	return v.cfg.Rows.Commit(ctx,
-		store.Write{Op: store.Put, Key: logSeedRow, Value: wrapped},
-		store.Write{Op: store.Put, Key: logKeyRow, Value: []byte(vkey)})
-}
-
-func logSigner(seed []byte, origin string) (note.Signer, string, error) {
-	key, err := record.SignerFromSeed(seed)
-	if err != nil {
-		return nil, "", err
-	}
-	return ledger.NewLogSigner(origin, key.Ed25519())
-}
-
-// LogKey is the log's verifier key, which the trust file names. Errors: problem.Unavailable until sequence has run once.
-func (v *Vault) LogKey(ctx context.Context) (string, error) {
-	rows, err := v.cfg.Rows.Get(ctx, logKeyRow)
-	if err != nil {
-		return "", err
-	}
-	if row, ok := rows[logKeyRow]; ok {
-		return string(row.Value), nil
-	}
-	if v.cfg.Sequence != nil {
-		_ = v.cfg.Sequence(ctx) // the schedule runs it within a minute in any case
-	}
-	return "", problem.New(problem.Unavailable, "the log's key is being made; try again in a minute")
-}
-
 // Geometry is the shape of every pack.
 func (v *Vault) Geometry() seal.Geometry { return v.cfg.Geometry }
-
-// Ledger gives the log for adding and reading; it cannot sign.
-func (v *Vault) Ledger(ctx context.Context) (*Ledger, error) {
-	policy, err := v.Policy(ctx)
-	if err != nil {
-		return nil, err
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.log == nil {
-		if v.log, err = NewLedger(v.cfg.Rows, v.cfg.Blobs, noSigner(policy.Origin), policy, nil, v.cfg.Now); err != nil {
-			return nil, err
-		}
-	}
-	return v.log, nil
-}
-
-// Sequencer gives the log for sequencing. urls are the witnesses' addresses in the order in which the trust file first names each.
-func (v *Vault) Sequencer(ctx context.Context, roots keys.Roots, client *http.Client, urls []string) (*Ledger, error) {
-	policy, err := v.Policy(ctx)
-	if err != nil {
-		return nil, err
-	}
-	signer, err := v.LogSigner(ctx, roots, policy.Origin)
-	if err != nil {
-		return nil, err
-	}
-	names := policy.Names()
-	if len(urls) != len(names) {
-		return nil, problem.New(problem.Unavailable, "WITNESSES must list one address per witness of the trust file, in its order; set it and start again")
-	}
-	var witnesses []Witness
-	for i, name := range names {
-		witnesses = append(witnesses, RemoteWitness{Called: name, Keys: policy.KeysOf(name), URL: urls[i], Client: client})
-	}
-	return NewLedger(v.cfg.Rows, v.cfg.Blobs, signer, policy, witnesses, v.cfg.Now)
-}
-
-// noSigner has the log's name and not its key.
-type noSigner string
-
-func (n noSigner) Name() string    { return string(n) }
-func (n noSigner) KeyHash() uint32 { return 0 }
-func (n noSigner) Sign([]byte) ([]byte, error) {
-	return nil, errors.New("this function does not hold the log's key")
-}
-
-// Trust gives the trust file in force. Errors: problem.Unavailable before the first one.
-func (v *Vault) Trust(ctx context.Context) (*record.Trust, error) {
-	rows, err := v.cfg.Rows.Get(ctx, "trust")
-	if err != nil {
-		return nil, err
-	}
-	row, ok := rows["trust"]
-	if !ok {
-		return nil, problem.New(problem.Unavailable, "this vault has no trust file yet; the operator sends it with PUT /v1/vault/trust")
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.pinned == nil || v.joint != string(row.Value) {
-		t, err := v.openTrust(row.Value)
-		if err != nil {
-			return nil, err
-		}
-		v.pinned, v.joint = t, string(row.Value)
-	}
-	return v.pinned, nil
-}
-
-func (v *Vault) openTrust(raw []byte) (*record.Trust, error) {
-	if v.cfg.Fingerprint.IsZero() {
-		return nil, problem.New(problem.Unavailable, "this vault was started without the fingerprint of its trust file (TRUST); set it and start again")
-	}
-	var joint record.Joint
-	if err := record.Unmarshal(raw, &joint); err != nil {
-		return nil, err
-	}
-	return record.OpenTrust(joint, v.cfg.Fingerprint)
-}
-
-// PutTrust takes the first trust file, which must match the pin and name this vault's log.
-func (v *Vault) PutTrust(ctx context.Context, joint record.Joint) error {
-	raw, err := record.Marshal(joint)
-	if err != nil {
-		return err
-	}
-	t, err := v.openTrust(raw)
-	if err != nil {
-		return err
-	}
-	vkey, err := v.LogKey(ctx)
-	if err != nil {
-		return err
-	}
-	if t.LogKey != vkey || t.Pack.Size != v.cfg.Geometry.Size || t.Pack.Slots != v.cfg.Geometry.Slots {
-		return problem.New(problem.Denied, "the trust file names another log or another shape of packs than this vault's; read them with GET /v1/vault")
-	}
-	err = v.cfg.Rows.Commit(ctx, store.Write{Op: store.Put, Key: "trust", Value: raw})
-	if problem.KindOf(err) == problem.Conflict && err != nil {
-		return nil // it is there already, and only this one fits the pin
-	}
-	return err
-}
-
-// Policy is the log policy of the trust file.
-func (v *Vault) Policy(ctx context.Context) (ledger.Policy, error) {
-	t, err := v.Trust(ctx)
-	if err != nil {
-		return ledger.Policy{}, err
-	}
-	return ledger.Policy{Origin: t.LogOrigin, Log: t.LogKey, Witnesses: t.Witnesses, Quorum: t.Quorum}, nil
-}
 
 // Principal is a caller that the vault knows.
 type Principal struct {
@@ -267,7 +81,7 @@ func principalName(id record.KeyID) string { return "principal/" + id.String() }
 
 // Admit registers a collector or mirror by both registrars' joint statement, which names a key and a kind, nothing else.
 func (v *Vault) Admit(ctx context.Context, joint record.Joint) error {
-	if _, err := v.openPrincipal(ctx, joint); err != nil {
+	if _, err := v.openPrincipal(ctx, joint, true); err != nil {
 		return err
 	}
 	raw, err := record.Marshal(joint)
@@ -289,13 +103,13 @@ func (v *Vault) Admit(ctx context.Context, joint record.Joint) error {
 	return err
 }
 
-func (v *Vault) openPrincipal(ctx context.Context, joint record.Joint) (record.Principal, error) {
+// openPrincipal verifies an admission by registrars whose keys count: now, when it is made; when it says that it was signed, when it is kept.
+func (v *Vault) openPrincipal(ctx context.Context, joint record.Joint, now bool) (p record.Principal, err error) {
 	t, err := v.Trust(ctx)
 	if err != nil {
-		return record.Principal{}, err
+		return p, err
 	}
-	var p record.Principal
-	if _, err := joint.Open(record.TypePrincipal, &p, t.Court.Registrar, t.Custodian.Registrar); err != nil {
+	if p, err = openByRegistrars(t, joint, now, v.cfg.Now()); err != nil {
 		return p, err
 	}
 	if p.Audience != v.cfg.Fingerprint {
@@ -305,6 +119,26 @@ func (v *Vault) openPrincipal(ctx context.Context, joint record.Joint) (record.P
 		return p, problem.New(problem.Invalid, "a principal is admitted as collector or mirror")
 	}
 	return p, nil
+}
+
+func openByRegistrars(t *record.Trust, joint record.Joint, fresh bool, now time.Time) (record.Principal, error) {
+	refused := problem.New(problem.Denied, "no registrars whose keys count have signed the admission; make it anew")
+	for _, e := range t.Eras() {
+		var p record.Principal
+		if _, err := joint.Open(record.TypePrincipal, &p, e.Court.Registrar, e.Custodian.Registrar); err != nil {
+			refused = problem.Wrap(problem.KindOf(err), err, "%s", problem.MessageOf(err))
+			continue
+		}
+		at := now
+		if !fresh {
+			at = p.Issued
+		}
+		if slices.Contains(t.Counting(at), e.Trust) {
+			return p, nil
+		}
+		refused = problem.New(problem.Denied, "the admission was signed by a registrar whose key was replaced; make it anew")
+	}
+	return record.Principal{}, refused
 }
 
 // Authenticate finds out which principal made a call.
@@ -317,10 +151,8 @@ func (v *Vault) Authenticate(ctx context.Context, call record.Call) (Principal, 
 	if err != nil {
 		return Principal{}, err
 	}
-	for kind, keys := range map[string]record.PartyKeys{"court": t.Court, "custodian": t.Custodian} {
-		if keys.Online.ID() == id {
-			return Principal{id, kind}, call.Verify(keys.Online, v.cfg.Now())
-		}
+	if kind, key := t.Online(id, v.cfg.Now()); kind != "" {
+		return Principal{id, kind}, call.Verify(key, v.cfg.Now())
 	}
 	rows, err := v.cfg.Rows.Get(ctx, principalName(id))
 	if err != nil {
@@ -334,7 +166,7 @@ func (v *Vault) Authenticate(ctx context.Context, call record.Call) (Principal, 
 	if err := record.Unmarshal(row.Value, &joint); err != nil {
 		return Principal{}, problem.Wrap(problem.Internal, err, "a stored admission cannot be read; tell the operator")
 	}
-	p, err := v.openPrincipal(ctx, joint)
+	p, err := v.openPrincipal(ctx, joint, false)
 	if err != nil {
 		return Principal{}, err
 	}

@@ -132,9 +132,9 @@ func (v *Vault) Identity(ctx context.Context) (out VaultIdentity, err error) {
 	return out, v.do(ctx, "GET", "/v1/vault", nil, &out)
 }
 
-// PutTrust hands over the trust file.
-func (v *Vault) PutTrust(ctx context.Context, joint record.Joint) error {
-	return v.do(ctx, "PUT", "/v1/vault/trust", joint, nil)
+// PutTrust hands over a trust file.
+func (v *Vault) PutTrust(ctx context.Context, link record.TrustLink) error {
+	return v.do(ctx, "PUT", "/v1/vault/trust", link, nil)
 }
 
 // Admit registers a principal.
@@ -220,14 +220,16 @@ func (k *Keyholder) Identity(ctx context.Context) (out KeyholderIdentity, err er
 	return out, k.do(ctx, "GET", "/v1/keyholder", nil, &out)
 }
 
-// PutTrust hands over the trust file.
-func (k *Keyholder) PutTrust(ctx context.Context, joint record.Joint) error {
-	return k.do(ctx, "PUT", "/v1/trust", joint, nil)
+// PutTrust hands over a trust file.
+func (k *Keyholder) PutTrust(ctx context.Context, link record.TrustLink) error {
+	return k.do(ctx, "PUT", "/v1/trust", link, nil)
 }
 
-// Trust reads it.
-func (k *Keyholder) Trust(ctx context.Context) (out record.Joint, err error) {
-	return out, k.do(ctx, "GET", "/v1/trust", nil, &out)
+// Trust reads every trust file, of which nothing is verified.
+func (k *Keyholder) Trust(ctx context.Context) (record.TrustChain, error) {
+	var out TrustFiles
+	err := k.do(ctx, "GET", "/v1/trust", nil, &out)
+	return out.Files, err
 }
 
 // Enrol registers a person or machine.

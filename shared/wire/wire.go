@@ -20,10 +20,11 @@ const MaxAnswer = 8 << 20
 
 // VaultIdentity is the answer of GET /v1/vault.
 type VaultIdentity struct {
-	LogKey    string `json:"logKey" doc:"signed-note verifier key of the log"`
-	LogOrigin string `json:"logOrigin" doc:"first line of the log's checkpoints"`
-	PackBytes int    `json:"packBytes" doc:"size of every pack"`
-	PackSlots int    `json:"packSlots" doc:"header slots of every pack"`
+	LogKey     string `json:"logKey" doc:"signed-note verifier key of the log"`
+	NextLogKey string `json:"nextLogKey,omitempty" doc:"the key that the next trust file is to name, if one was made"`
+	LogOrigin  string `json:"logOrigin" doc:"first line of the log's checkpoints"`
+	PackBytes  int    `json:"packBytes" doc:"size of every pack"`
+	PackSlots  int    `json:"packSlots" doc:"header slots of every pack"`
 }
 
 // Reserve asks POST /v1/packs for numbers.
@@ -121,8 +122,14 @@ type Accepted struct {
 
 // KeyholderIdentity is the answer of GET /v1/keyholder.
 type KeyholderIdentity struct {
+	Next   string `json:"next,omitempty" doc:"the online key that the next trust file is to name, if one was made"`
 	Online string `json:"online" doc:"public key of the keyholder functions"`
 	Party  string `json:"party" enum:"court,custodian"`
+}
+
+// TrustFiles is the answer of GET /v1/trust.
+type TrustFiles struct {
+	Files record.TrustChain `json:"files" doc:"the trust files from the first on; the last may not be in force yet: then its log entry has no proof"`
 }
 
 // StatusAsk asks POST /v1/status.

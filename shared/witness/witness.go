@@ -65,11 +65,12 @@ type Log struct {
 	Keys   []string // verifier keys, any of which may sign; more than one while a key rolls over
 }
 
-// Options configure a Witness. Every field but Report is required.
+// Options configure a Witness. Every field but Before and Report is required.
 type Options struct {
-	Name   string             // the name in its cosignatures
-	Key    ed25519.PrivateKey // its cosigning key, of which its ML-DSA-44 key is derived (ledger.NewCosigners)
-	Folder string             // where its state lives; must exist
+	Name   string               // the name in its cosignatures
+	Key    ed25519.PrivateKey   // its cosigning key, of which its ML-DSA-44 key is derived (ledger.NewCosigners)
+	Before []ed25519.PrivateKey // keys of the same name that it still signs with, while it rolls over, oldest first; of them the last counts
+	Folder string               // where its state lives; must exist
 	Logs   []Log
 	Now    func() time.Time
 	Report *slog.Logger // operator's log: refusals and failures; nil discards
@@ -98,11 +99,21 @@ type state struct {
 	store     func(path string, content []byte) error
 }
 
+// maxBefore is how many keys beside the newest sign: a policy names at most four keys of a witness, and an answer has a limit.
+const maxBefore = 1
+
 // New reads the state of every log and refuses to start if any is damaged.
 func New(o Options) (*Witness, error) {
 	cosigners, err := ledger.NewCosigners(o.Name, o.Key)
 	if err != nil {
 		return nil, err
+	}
+	for _, key := range o.Before[max(0, len(o.Before)-maxBefore):] {
+		more, err := ledger.NewCosigners(o.Name, key)
+		if err != nil {
+			return nil, err
+		}
+		cosigners = append(cosigners, more...)
 	}
 	if o.Now == nil || o.Folder == "" || len(o.Logs) == 0 {
 		return nil, problem.New(problem.Invalid, "a witness needs a clock, a folder and at least one log")

@@ -139,7 +139,7 @@ func (w *world) collector() (*collector.Collector, error) {
 	if err != nil {
 		return nil, err
 	}
-	trust, err := w.TrustFile()
+	trust, err := w.TrustChain()
 	if err != nil {
 		return nil, err
 	}

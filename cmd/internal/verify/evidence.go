@@ -44,7 +44,11 @@ func (r *Result) evidence(o Options, f io.ReaderAt, size int64) error {
 	}
 	known := map[string]bool{}
 	if o.Trust != nil {
-		for _, one := range e.KnownTo(ledger.Policy{Origin: o.Trust.LogOrigin, Log: o.Trust.LogKey, Witnesses: o.Trust.Witnesses, Quorum: o.Trust.Quorum}) {
+		verifier, err := ledger.VerifierOf(o.Trust)
+		if err != nil {
+			return err
+		}
+		for _, one := range e.KnownTo(verifier) {
 			known[one.Key] = true
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"filippo.io/age"
 
 	"arca.example/arca/shared/bundle"
+	"arca.example/arca/shared/ledger"
 	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/record"
 )
@@ -223,22 +224,22 @@ func ParseFingerprint(text string) (record.Digest, error) {
 	return d, nil
 }
 
-// ReadTrust reads a trust file and verifies it against its pinned fingerprint.
+// ReadTrust reads a trust file, or all of an installation from the first on, and verifies them against the pinned fingerprint of the first.
 func ReadTrust(path string, fingerprint record.Digest) (*record.Trust, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, missing(err)
 	}
 	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, record.MaxBytes+1))
+	raw, err := io.ReadAll(io.LimitReader(f, bundle.MaxReceipt+1))
 	if err != nil {
 		return nil, missing(err)
 	}
-	var joint record.Joint
-	if err := record.Unmarshal(raw, &joint); err != nil {
+	chain, err := record.ParseTrustChain(raw)
+	if err != nil {
 		return nil, err
 	}
-	trust, err := record.OpenTrust(joint, fingerprint)
+	trust, err := ledger.OpenTrust(chain, fingerprint)
 	if problem.KindOf(err) == problem.Denied {
 		err = Failure{bundle.UnknownRoots, err}
 	}

@@ -120,14 +120,17 @@ func (f *Folder) makeTrust(ctx context.Context, installation record.ID, authorit
 	if err != nil {
 		return err
 	}
-	cosigner, err := ledger.NewCosigner(WitnessName, witness.Ed25519())
+	cosigners, err := ledger.NewCosigners(WitnessName, witness.Ed25519())
 	if err != nil {
 		return err
 	}
-	f.Witness = cosigner.VerifierKey()
+	f.Witness = cosigners[0].VerifierKey()
 	t := record.Trust{
 		Installation: installation, Issued: record.Second(time.Now()), LogKey: logKey, LogOrigin: f.LogOrigin,
-		Pack: f.Pack, Quorum: 1, Version: 1, Witnesses: []string{f.Witness},
+		Pack: f.Pack, Quorum: 1, Version: 1,
+	}
+	for _, c := range cosigners {
+		t.Witnesses = append(t.Witnesses, c.VerifierKey())
 	}
 	for _, a := range authorities {
 		t.Authorities = append(t.Authorities, a.Authority)
@@ -186,16 +189,8 @@ func (f *Folder) makeLogKey(ctx context.Context) (string, error) {
 	if _, err := v.LogSigner(ctx, roots, f.LogOrigin); err != nil {
 		return "", err
 	}
-	return v.LogKey(ctx)
-}
-
-// logKey reads the log's verifier key for the witness.
-func (f *Folder) logKey() (string, error) {
-	t, err := f.Trust()
-	if err != nil {
-		return "", err
-	}
-	return t.LogKey, nil
+	key, _, err := v.LogKey(ctx)
+	return key, err
 }
 
 // partyKeys opens a keyholder once, which makes its online key, and reads its offices.
@@ -238,15 +233,15 @@ func (f *Folder) enrolMachines(ctx context.Context) error {
 		defer cancel()
 		_ = running.Close(end)
 	}()
-	joint, err := f.TrustFile()
+	chain, err := f.TrustChain()
 	if err != nil {
 		return err
 	}
-	if err := f.Vault(nil).PutTrust(ctx, joint); err != nil {
+	if err := f.Vault(nil).PutTrust(ctx, chain[0]); err != nil {
 		return err
 	}
 	for _, party := range []string{"court", "custodian"} {
-		if err := f.Keyholder(party, nil).PutTrust(ctx, joint); err != nil {
+		if err := f.Keyholder(party, nil).PutTrust(ctx, chain[0]); err != nil {
 			return err
 		}
 	}

@@ -2,10 +2,11 @@
 // the three parties running in one process from it.
 //
 //	arca.json          addresses, pack shape, tick, fingerprint of the trust file
-//	trust.json         the trust file, signed by court and custodian
+//	trust.json         the trust file, signed by court and custodian; later, all of them from the first on
 //	vault/             what a storage provider would hold and see, nothing else:
 //	                   rows.db, objects/, roots.age with its secret (its KMS), access.log, process.log
-//	court/ custodian/  rows.db, roots.age, access.log, process.log, and office/: root and registrar keys
+//	court/ custodian/  rows.db, roots.age, access.log, process.log, and office/: root and registrar keys,
+//	                   a later one in root-2, registrar-3 …
 //	collector/         identity.json, spool
 //	mirror/            identity.json, packs
 //	witness/           identity.json, state
@@ -95,25 +96,6 @@ func OpenFolder(path string) (*Folder, error) {
 	return f, f.Geometry().Check()
 }
 
-// Trust reads the trust file and verifies it against the fingerprint in arca.json.
-func (f *Folder) Trust() (*record.Trust, error) {
-	joint, err := f.TrustFile()
-	if err != nil {
-		return nil, err
-	}
-	return record.OpenTrust(joint, f.Config.Trust)
-}
-
-// TrustFile reads the trust file as it was signed.
-func (f *Folder) TrustFile() (record.Joint, error) {
-	raw, err := os.ReadFile(f.Dir(trustName))
-	if err != nil {
-		return nil, problem.Wrap(problem.Unavailable, err, "the installation's trust file cannot be read")
-	}
-	var joint record.Joint
-	return joint, record.Unmarshal(raw, &joint)
-}
-
 // identity is a key on disk.
 type identity struct {
 	Key  record.PublicKey `json:"key"`
@@ -174,11 +156,6 @@ func readIdentity(path string) (*record.Signer, string, error) {
 		return nil, "", problem.New(problem.Invalid, "the identity file is damaged: its key does not fit its seed")
 	}
 	return signer, id.Name, nil
-}
-
-// Office reads the root or registrar key of court or custodian.
-func (f *Folder) Office(party, office string) (*record.Signer, error) {
-	return f.Identity(party, "office", office)
 }
 
 // Person reads the key of somebody in people/.

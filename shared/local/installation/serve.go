@@ -22,7 +22,6 @@ import (
 	"arca.example/arca/shared/store"
 	"arca.example/arca/shared/store/folder"
 	"arca.example/arca/shared/store/sqlite"
-	"arca.example/arca/shared/witness"
 )
 
 // Running is an installation whose parties answer.
@@ -110,23 +109,12 @@ func (r *Running) logFile(party, name string) (*os.File, error) {
 }
 
 func (r *Running) startWitness() error {
-	signer, err := r.Folder.Identity("witness")
-	if err != nil {
-		return err
-	}
-	trust, err := r.Folder.logKey()
-	if err != nil {
-		return err
-	}
 	process, err := r.logFile("witness", "process.log")
 	if err != nil {
 		return err
 	}
-	w, err := witness.New(witness.Options{
-		Name: WitnessName, Key: signer.Ed25519(), Folder: r.Folder.Dir("witness"),
-		Logs: []witness.Log{{Origin: r.Folder.LogOrigin, Keys: []string{trust}}}, Now: time.Now, Report: edge.Log(process),
-	})
-	if err != nil {
+	w := &localWitness{folder: r.Folder, report: edge.Log(process)}
+	if err := w.refresh(); err != nil {
 		return err
 	}
 	r.closer(w)
