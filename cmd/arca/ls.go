@@ -23,7 +23,7 @@ import (
 // lsFlags choose what is listed; all but order, week and mirror work on this machine only.
 type lsFlags struct {
 	order, week, mirror, purpose, kind, from, to, since, until, compartment string
-	fresh                                                                   bool
+	fresh, screen                                                           bool
 }
 
 func (a *app) lsCommand() *cobra.Command {
@@ -55,6 +55,7 @@ func (a *app) lsCommand() *cobra.Command {
 	c.Flags().StringVar(&l.to, "to", "", "only to this number or label")
 	c.Flags().StringVar(&l.since, "since", "", "only what began at this time or later")
 	c.Flags().StringVar(&l.until, "until", "", "only what began before this time")
+	c.Flags().BoolVar(&l.screen, "screen", false, "what the judge has named you to look at and mark, of the week that you name")
 	c.Flags().BoolVar(&l.fresh, "new", false, "only what was in no listing before")
 	c.Flags().StringVar(&l.mirror, "mirror", mirrorPlace, "which mirror of the installation to read from")
 	_ = c.RegisterFlagCompletionFunc("order", a.completeChains)
@@ -218,6 +219,9 @@ func (a *app) listRecordings(ctx context.Context, f *installation.Folder, me act
 			return err
 		}
 		out.Weeks = begun(shown.Units, seal.WeekOf(a.now()))
+	}
+	if l.screen {
+		return a.listScreened(ctx, f, me, r, hash, l)
 	}
 	for _, week := range out.Weeks {
 		got, err := a.listWeek(ctx, r, hash, week, l)

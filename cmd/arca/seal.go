@@ -33,7 +33,8 @@ func (a *app) sealCommand() *cobra.Command {
 			"comes from flags, then from FILE.arca.json beside the file (members start, end, kind, from, to, direction, target with kind and\n" +
 			"value, language, title, name, codec, compartment), then from the file itself: WAV and Opus give codec and length, a message in\n" +
 			"JSON ({\"type\", \"time\", \"from\", \"to\", \"language\", \"text\"}) everything. What else is needed is --start, and --target unless --from\n" +
-			"or --to is an identifier of the order. Numbers are written +12025550111, as in the order.\n\n" +
+			"or --to is an identifier of the order. Numbers are written +12025550111, as in the order. A communication with somebody on the\n" +
+			"order's privileged list goes into the compartment that only the judge opens, whatever is said of it.\n\n" +
 			"Each run begins a pack of its own, so seal together what was delivered together. A file sealed twice is two recordings.\n\n" +
 			"A pack leaves at every tick, and receipts come once it is proven. --flush sends now and waits for the receipts.\n" + flushTells,
 		example: "arca seal call.wav --order $CHAIN --from +12025550111 --to +12025550122 --start now\n" +
@@ -74,15 +75,16 @@ func (a *app) sealCommand() *cobra.Command {
 
 // sealedFile is what became of one file.
 type sealedFile struct {
-	File      string   `json:"file"`
-	Recording string   `json:"recording,omitempty"`
-	Batch     string   `json:"batch,omitempty"`
-	Week      string   `json:"week,omitempty"`
-	Length    int64    `json:"length"`
-	Packs     []uint64 `json:"packs,omitempty"`
-	Receipt   string   `json:"receipt,omitempty"` // path, once proven
-	Refused   bool     `json:"refused"`           // outside the order; recorded by the collector
-	Error     *failure `json:"error,omitempty"`
+	File        string   `json:"file"`
+	Recording   string   `json:"recording,omitempty"`
+	Batch       string   `json:"batch,omitempty"`
+	Week        string   `json:"week,omitempty"`
+	Compartment string   `json:"compartment,omitempty"` // privileged, where the other party is on the order's list
+	Length      int64    `json:"length"`
+	Packs       []uint64 `json:"packs,omitempty"`
+	Receipt     string   `json:"receipt,omitempty"` // path, once proven
+	Refused     bool     `json:"refused"`           // outside the order; recorded by the collector
+	Error       *failure `json:"error,omitempty"`
 
 	result *collector.Sealed
 }
@@ -164,6 +166,7 @@ func (a *app) sealFiles(ctx context.Context, c *collector.Collector, chain recor
 			continue
 		}
 		out[i].Recording, out[i].Batch, out[i].Week = r.Recording.String(), r.Batch.String(), r.Unit.Week
+		out[i].Compartment = r.Unit.Compartment
 		out[i].Length, out[i].Packs, out[i].result = r.Length, r.Packs, &results[j]
 	}
 	if first == nil {
@@ -209,6 +212,9 @@ func (out sealAnswer) write(p *page) {
 			word = s.Error.Message
 		case s.Receipt != "":
 			word = "proven"
+		}
+		if s.Error == nil && s.Compartment == record.PrivilegedCompartment {
+			word += ", privileged"
 		}
 		length := ""
 		if s.Error == nil {

@@ -83,3 +83,53 @@ func TestADepositorSealsNothingAndFilesNothing(t *testing.T) {
 		t.Fatalf("%+v, %v", got, w.court.acts)
 	}
 }
+
+// What is on the order's privileged list never goes into main, however it is written and whatever is said of it.
+func TestPrivilegedCommunicationsAreSetApart(t *testing.T) {
+	w := newWorld(seal.TinyGeometry)
+	lawyer := record.Privilege{Category: "counsel", Identifier: record.Identifier{Kind: "msisdn", Value: "+12025550177"}}
+	mail := record.Privilege{Category: "counsel", Identifier: record.Identifier{Kind: "email", Value: "counsel@example.org"}}
+	chain := w.order("a", func(o *record.Order) { o.Privileged = []record.Privilege{lawyer, mail} })
+	c := openCollector(t, w.config(t.TempDir()))
+	with := func(name, to string) Item {
+		it := item(chain, name, 11, []byte(name))
+		it.Description.To = to
+		return it
+	}
+	items := []Item{with("a", "+12025550122"), with("b", "+12025550177"), with("c", "+1 (202) 555-0177"), with("d", "0012025550177"), with("e", "COUNSEL@example.org"),
+		with("f", "+12025550178"), with("g", "counsel"), with("h", "")}
+	items[7].Description.From, items[7].Description.To, items[7].Description.Direction = "+12025550177", line1.Value, "to-target"
+	items[6].Compartment = record.PrivilegedCompartment // said by whoever delivers
+	for i, r := range sealAll(t, c, items) {
+		if want := map[bool]string{true: "privileged", false: "main"}[i != 0 && i != 5]; r.Unit.Compartment != want {
+			t.Errorf("%s to %q lies in %s", r.Name, items[i].Description.To, r.Unit.Compartment)
+		}
+	}
+	flush(t, c)
+	it := item(chain, "x", 11, []byte("x"))
+	it.Compartment = record.ClerkCompartment
+	if got := must(c.Seal(context.Background(), []Item{it}, nil)); problem.KindOf(got[0].Err) != problem.Invalid {
+		t.Error("a delivery into the clerk's compartment:", got[0].Err)
+	}
+}
+
+func TestOneNumberIsOneHoweverItIsWritten(t *testing.T) {
+	type pair struct {
+		listed, said string
+		same         bool
+	}
+	pairs := []pair{{"+12025550177", "+12025550177", true}, {"+12025550177", "+1 (202) 555-0177", true}, {"+12025550177", "0012025550177", true}, {"a@example.org", "A@example.org", true},
+		{"+12025550177", "+12025550178", false}, {"+12025550177", "", false}, {"", "", false}, {"112", "1 12", false}, {"+12025550177", "call 12025550177", false}}
+	missed := 0
+	for _, p := range pairs {
+		if sameParty(p.listed, p.said) != p.same {
+			t.Errorf("%q and %q", p.listed, p.said)
+		}
+		if (p.listed == p.said && p.said != "") != p.same {
+			missed++
+		}
+	}
+	if missed == 0 {
+		t.Error("letter by letter gives the same, so nothing tests the comparison")
+	}
+}

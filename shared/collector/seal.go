@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"arca.example/arca/shared/problem"
@@ -161,8 +162,7 @@ func (c *Collector) prepare(ctx context.Context, groups []*group) <-chan *group 
 	go func() {
 		defer close(out)
 		for some := range slices.Chunk(groups, askAhead) {
-			c.prepareSome(ctx, some)
-			for _, g := range some {
+			for _, g := range c.prepareSome(ctx, some) {
 				select {
 				case out <- g:
 				case <-ctx.Done():
@@ -174,16 +174,20 @@ func (c *Collector) prepare(ctx context.Context, groups []*group) <-chan *group 
 	return out
 }
 
-func (c *Collector) prepareSome(ctx context.Context, groups []*group) {
+// prepareSome gives the groups again, what is privileged apart from the rest.
+func (c *Collector) prepareSome(ctx context.Context, groups []*group) []*group {
 	var chains []record.Digest
 	for _, g := range groups {
 		chains = append(chains, g.chain)
 	}
 	orders, errs := c.ordersOf(ctx, chains...)
-	var worth []*group
-	var units []seal.Unit
 	for i, g := range groups {
 		g.order, g.err = orders[i], errs[i]
+	}
+	groups = setApart(groups)
+	var worth []*group
+	var units []seal.Unit
+	for _, g := range groups {
 		// Covered items only are worth a unit: a keyholder refuses weeks outside the window with the same words as we do.
 		if g.err == nil && slices.ContainsFunc(g.jobs, func(j *job) bool { return g.order.admits(&j.Item) == nil }) {
 			worth = append(worth, g)
@@ -194,6 +198,64 @@ func (c *Collector) prepareSome(ctx context.Context, groups []*group) {
 	for i, g := range worth {
 		g.keys, g.err = keys[i], errs[i]
 	}
+	return groups
+}
+
+// setApart makes a group of its own of what is privileged among items for main: whoever delivers or describes them, into main they do not go.
+func setApart(groups []*group) (out []*group) {
+	for _, g := range groups {
+		var apart *group
+		if g.err == nil && g.compartment == record.MainCompartment && len(g.order.Privileged) > 0 {
+			apart = &group{chain: g.chain, compartment: record.PrivilegedCompartment, week: g.week, order: g.order}
+			g.jobs = slices.DeleteFunc(g.jobs, func(j *job) bool {
+				if j.Vouch != nil || !g.order.privileged(&j.Description) {
+					return false
+				}
+				j.group, apart.jobs = apart, append(apart.jobs, j)
+				return true
+			})
+		}
+		if len(g.jobs) > 0 {
+			out = append(out, g)
+		}
+		if apart != nil && len(apart.jobs) > 0 {
+			out = append(out, apart)
+		}
+	}
+	return out
+}
+
+// privileged tells whether a communication is with somebody on the order's privileged list, by any party that is said of it.
+func (o *order) privileged(d *record.Description) bool {
+	return slices.ContainsFunc(o.Privileged, func(p record.Privilege) bool {
+		return p.Identifier == d.Target || sameParty(p.Identifier.Value, d.From) || sameParty(p.Identifier.Value, d.To)
+	})
+}
+
+// sameParty compares identifiers in the way that protects more than letter by letter: a number is the same however it is spaced.
+func sameParty(listed, said string) bool {
+	if said == "" {
+		return false
+	}
+	a, b := digitsOf(listed), digitsOf(said)
+	return strings.EqualFold(listed, said) || len(a) >= 7 && a == b
+}
+
+// digitsOf gives a telephone number's digits without its international prefix, "" for what is none.
+func digitsOf(s string) string {
+	digits := strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' {
+			return r
+		}
+		return -1
+	}, s)
+	if strings.Trim(s, "+0123456789 ()-./") != "" {
+		return ""
+	}
+	if !strings.HasPrefix(s, "+") {
+		digits = strings.TrimPrefix(digits, "00")
+	}
+	return digits
 }
 
 // admits finds the order's identifier that a description is about, and refuses what the order does not cover. What a reader made was covered when
@@ -205,6 +267,9 @@ func (o *order) admits(item *Item) error {
 	}
 	if item.Vouch != nil {
 		return nil
+	}
+	if item.Compartment != record.MainCompartment && item.Compartment != record.PrivilegedCompartment {
+		return problem.New(problem.Invalid, "what is delivered goes into the compartment main or privileged")
 	}
 	if d.Target == (record.Identifier{}) {
 		for _, id := range o.Scope.Identifiers {
@@ -298,6 +363,9 @@ func (f *filler) judge(j *job) error {
 	}
 	if g.err != nil {
 		return g.err
+	}
+	if j.Vouch == nil && g.compartment == record.MainCompartment && g.order.privileged(&j.Description) {
+		return problem.New(problem.Unavailable, "the order's privileged list has grown since this was begun; seal it again, and it goes where only the judge opens it")
 	}
 	return g.order.admits(&j.Item)
 }

@@ -9,11 +9,11 @@ import (
 	"arca.example/arca/shared/seal"
 )
 
-// resource is a chain, and the compartment of a request, as policy sees them.
-func (c Chain) resource(compartment string, inForce bool) policy.Resource {
+// resource is a chain, the compartment of a request, and what the judge has decided of its recordings, as policy sees them.
+func (c Chain) resource(compartment string, inForce bool, f facts) policy.Resource {
 	return policy.Resource{
 		Court: c.Court, PoliceUnit: c.PoliceUnit, Classification: c.Classification,
-		Compartment: compartment, InForce: inForce,
+		Compartment: compartment, InForce: inForce, Cleared: f.cleared, Excluded: f.excluded, Screened: f.screened,
 	}
 }
 
@@ -33,9 +33,9 @@ func decide(q policy.Question) error {
 }
 
 // mayHave decides on asking for (action of the asking kind) or receiving (of the releasing kind) a request's halves.
-func mayHave(action policy.Action, who Person, c Chain, r *record.Request, approvals []Person) error {
+func mayHave(action policy.Action, who Person, c Chain, r *record.Request, f facts, approvals []Person) error {
 	q := policy.Question{
-		Action: action, By: who.subject(), Resource: c.resource(r.Compartment, true),
+		Action: action, By: who.subject(), Resource: c.resource(r.Compartment, true, f),
 		Purpose: r.Purpose, InTime: true,
 	}
 	for _, p := range approvals {
@@ -47,14 +47,14 @@ func mayHave(action policy.Action, who Person, c Chain, r *record.Request, appro
 // mayDecideOn decides on approving or denying somebody's request.
 func mayDecideOn(action policy.Action, who, requester Person, c Chain, r *record.Request) error {
 	return decide(policy.Question{
-		Action: action, By: who.subject(), Resource: c.resource(r.Compartment, true),
+		Action: action, By: who.subject(), Resource: c.resource(r.Compartment, true, facts{}),
 		Purpose: r.Purpose, InTime: true, Requester: requester.subject(),
 	})
 }
 
 // MayReadLog decides on reading a chain's journal, or the general one when the chain is the zero Chain.
 func mayReadLog(who Person, c Chain) error {
-	return decide(policy.Question{Action: policy.ReadLog, By: who.subject(), Resource: c.resource(record.MainCompartment, true)})
+	return decide(policy.Question{Action: policy.ReadLog, By: who.subject(), Resource: c.resource(record.MainCompartment, true, facts{})})
 }
 
 func askAction(class string) policy.Action {

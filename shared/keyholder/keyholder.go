@@ -34,6 +34,7 @@
 //	released/<request>         numbers of the events that say what was released for a request
 //	act/<hash>                 a reader's act that was begun: on what, and what ended it
 //	made/<statement>           a batch that a reader says they sealed, by the hash of its statement: by whom, where
+//	derived/<recording>        what readers made of a recording: notes, transcripts, copies
 //	nonce/<author>/<nonce>     statements seen (replay), until they expire
 //	journal/<case>             number, last event and posted mark of a case's journal
 //	event/<case>/<n>           an event and its opening

@@ -2,6 +2,8 @@ package keyholder
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"arca.example/arca/shared/policy"
 	"arca.example/arca/shared/problem"
@@ -45,12 +47,16 @@ func (k *Keyholder) couldMake(ctx context.Context, author record.KeyID, a *recor
 	if err := state.Open(k.now()); err != nil {
 		return err
 	}
-	return mayMake(who, state, r, a.Made)
+	facts, err := k.facts(ctx, state, who, a.Recordings, k.now())
+	if err != nil {
+		return err
+	}
+	return mayMake(who, state, r, facts, a.Made)
 }
 
 // mayMake asks policy.
-func mayMake(who Person, c Chain, r *record.Request, made record.Made) error {
-	q := policy.Question{Action: policy.Annotate, By: who.subject(), Resource: c.resource(r.Compartment, true), Purpose: r.Purpose, InTime: true}
+func mayMake(who Person, c Chain, r *record.Request, f facts, made record.Made) error {
+	q := policy.Question{Action: policy.Annotate, By: who.subject(), Resource: c.resource(r.Compartment, true, f), Purpose: r.Purpose, InTime: true}
 	if made.Kind == record.KindResealed {
 		q.Action, q.To = policy.Move, made.Compartment
 	}
@@ -75,13 +81,56 @@ func (c *change) keepMade(st record.Statement, a *record.Act) error {
 	} else if found {
 		return problem.New(problem.Denied, "another act speaks of this batch already; seal it anew")
 	}
-	return c.put(madeName(a.Made.Statement), row)
+	if err := c.put(madeName(a.Made.Statement), row); err != nil {
+		return err
+	}
+	var derived []record.Reference
+	if _, err := c.load(derivedName(a.Recordings[0].Recording), &derived); err != nil {
+		return err
+	}
+	if len(derived) >= maxDerived {
+		return problem.New(problem.Invalid, "%d notes, transcripts and copies were made of this recording already; no lawful case needs more", maxDerived)
+	}
+	return c.put(derivedName(a.Recordings[0].Recording), append(derived, record.Reference{Batch: a.Made.Batch, Recording: a.Made.Recording}))
+}
+
+// maxDerived is how many things made of one recording its row has room for.
+const maxDerived = 1000
+
+func derivedName(of record.ID) string { return "derived/" + of.String() }
+
+// withDerived adds to recordings all that was made of them, and of that: notes, transcripts, copies.
+func (k *Keyholder) withDerived(ctx context.Context, refs map[record.Reference]bool) error {
+	next := slices.Collect(maps.Keys(refs))
+	for len(next) > 0 {
+		var names []string
+		for _, ref := range next {
+			names = append(names, derivedName(ref.Recording))
+		}
+		found, err := readFound[[]record.Reference](ctx, k, names)
+		if err != nil {
+			return err
+		}
+		next = nil
+		for _, list := range found {
+			for _, ref := range list {
+				if !refs[ref] {
+					refs[ref] = true
+					next = append(next, ref)
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // vouched refuses a person's note unless an act of theirs on file names this very batch, which holds one recording, in this very unit. A
 // collector's needs none.
 func (k *Keyholder) vouched(ctx context.Context, author Person, f *filing) error {
 	if author.Enrolment.Of(record.Collector) {
+		if f.note.Statement.Unit.Compartment == record.ClerkCompartment {
+			return problem.New(problem.Denied, "collectors deliver into the compartments main and privileged")
+		}
 		return nil
 	}
 	var row madeRow

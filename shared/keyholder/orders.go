@@ -285,6 +285,9 @@ func (k *Keyholder) ShowChain(ctx context.Context, who Person, hash record.Diges
 // their court's, police their unit's, auditors and custodians all.
 func (k *Keyholder) concerns(who Person, c Chain) bool {
 	e := who.Enrolment
+	if len(law.JudgedOf(c.Members).ScreenedBy(who.ID, k.now())) > 0 {
+		return true // the judge has named them
+	}
 	switch {
 	case e.Of(record.Collector), e.Of(record.Auditor), e.Of(record.Custodian):
 		return true

@@ -65,7 +65,7 @@ func (k *Keyholder) release(ctx context.Context, asked Asked, rests map[string]i
 	if err != nil {
 		return "", err
 	}
-	release, err := k.halves(ctx, asked, from)
+	release, err := k.halves(ctx, asked, grant.hidden, from)
 	if err != nil {
 		return "", err
 	}
@@ -79,8 +79,9 @@ type granted struct {
 	rows  map[string]int64 // version of every row that the decision rests on
 	asked time.Time        // when the other keyholder was asked for its status
 
-	enrolment  record.Digest // of the author, as it counted
-	checkpoint string        // the note by whose time it was decided
+	hidden     map[record.Reference]bool // what the judge has excluded, unless the author is a judge
+	enrolment  record.Digest             // of the author, as it counted
+	checkpoint string                    // the note by whose time it was decided
 }
 
 // grant decides. Everything is judged by the witnesses' time: expiry by the latest, not-before by the
@@ -118,7 +119,11 @@ func (k *Keyholder) grant(ctx context.Context, asked Asked, at ledger.Checkpoint
 	if err != nil {
 		return granted{}, err
 	}
-	return granted{rows: rests, asked: drawn, enrolment: author.Enrolled}, mayHave(releaseAction(r.Class), author, state, r, approvers)
+	facts, err := k.facts(ctx, state, author, r.Recordings, at.Latest)
+	if err != nil {
+		return granted{}, err
+	}
+	return granted{rows: rests, asked: drawn, enrolment: author.Enrolled, hidden: facts.hiddenFrom(author)}, mayHave(releaseAction(r.Class), author, state, r, facts, approvers)
 }
 
 // approvers are the distinct people other than the author, in service now, whose approval has not expired.
@@ -197,7 +202,7 @@ func (k *Keyholder) agreesWithPeer(ctx context.Context, chain record.Digest) (dr
 }
 
 // halves derives and seals the halves of the recordings that the request names, or of the whole unit.
-func (k *Keyholder) halves(ctx context.Context, asked Asked, from int) (record.Release, error) {
+func (k *Keyholder) halves(ctx context.Context, asked Asked, hidden map[record.Reference]bool, from int) (record.Release, error) {
 	r := &asked.Request
 	u := unitOf(r)
 	out := record.Release{Class: r.Class, From: from, Party: string(k.cfg.Party), Request: asked.Hash, Issued: k.now()}
@@ -209,7 +214,7 @@ func (k *Keyholder) halves(ctx context.Context, asked Asked, from int) (record.R
 	if !found || unit.Find == 0 {
 		return out, problem.New(problem.NotFound, "nothing has been sealed under this order in this week")
 	}
-	wanted, total, notes, err := k.wanted(ctx, u, r, from)
+	wanted, total, notes, err := k.wanted(ctx, u, r, hidden, from)
 	if err != nil {
 		return out, err
 	}
@@ -235,9 +240,12 @@ func (k *Keyholder) halves(ctx context.Context, asked Asked, from int) (record.R
 
 // wanted lists the recordings of one page of the answer, with how many there are in all and the notes that hold those of the page. Notes are
 // looked at one after another and others are let go, so that a unit that was filled with large batches does not fill the memory.
-func (k *Keyholder) wanted(ctx context.Context, u seal.Unit, r *record.Request, from int) (page []record.Reference, total int, notes map[record.ID]*seal.Note, err error) {
+func (k *Keyholder) wanted(ctx context.Context, u seal.Unit, r *record.Request, hidden map[record.Reference]bool, from int) (page []record.Reference, total int, notes map[record.ID]*seal.Note, err error) {
 	notes = map[record.ID]*seal.Note{}
 	take := func(ref record.Reference, note *seal.Note) {
+		if hidden[ref] {
+			return // of a whole unit; who names it was refused
+		}
 		if total >= from && total-from < pageItems {
 			page, notes[ref.Batch] = append(page, ref), note
 		}

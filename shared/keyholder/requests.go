@@ -121,7 +121,11 @@ func (k *Keyholder) mayAsk(ctx context.Context, author Person, r *record.Request
 	if r.Class != string(seal.IndexClass) && r.Class != string(seal.ContentClass) {
 		return problem.New(problem.Invalid, "a request is for class index or content")
 	}
-	return mayHave(askAction(r.Class), author, state, r, nil)
+	facts, err := k.facts(ctx, state, author, r.Recordings, k.now())
+	if err != nil {
+		return err
+	}
+	return mayHave(askAction(r.Class), author, state, r, facts, nil)
 }
 
 func (c *change) fileRequest(st record.Statement, author Person, r *record.Request) error {

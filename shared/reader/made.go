@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"arca.example/arca/shared/collector"
+	"arca.example/arca/shared/law"
 	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/reader/cut"
 	"arca.example/arca/shared/record"
@@ -35,12 +36,15 @@ func (r *Reader) Make(ctx context.Context, m Making) (collector.Item, error) {
 	if err := r.learnPeople(ctx); err != nil {
 		return collector.Item{}, err
 	}
-	if m.Kind == record.KindResealed {
-		return r.reseal(ctx, m)
-	}
 	e, g, err := r.listedUnder(m.ID)
 	if err != nil {
 		return collector.Item{}, err
+	}
+	if err := r.undecided(ctx, e, m); err != nil {
+		return collector.Item{}, err
+	}
+	if m.Kind == record.KindResealed {
+		return r.reseal(ctx, m)
 	}
 	if m.Kind == record.KindTranscript { // of words that were heard: what keyholders want is the release of the content
 		released, err := r.releaseOne(ctx, e)
@@ -58,6 +62,42 @@ func (r *Reader) Make(ctx context.Context, m Making) (collector.Item, error) {
 	item.Description.Codec, item.Description.Direction, item.Description.Language = "text", "", m.Language
 	item.Description.Name, item.Description.Title = m.Kind+"-"+e.Recording.String()[:8]+".txt", ""
 	return item, nil
+}
+
+// undecided refuses, before anything is sealed, what the judge's decisions do not allow: what a keyholder refuses later holds up all that the same
+// person seals into the unit after it.
+func (r *Reader) undecided(ctx context.Context, e entry, m Making) error {
+	shown, err := r.cfg.Court.Order(ctx, e.unit.Order)
+	if err != nil {
+		return fail(seal.Court, err)
+	}
+	members, err := membersOf(shown.Members)
+	if err != nil {
+		return err
+	}
+	switch verdict := law.JudgedOf(members).Verdicts[record.Reference{Batch: e.Batch, Recording: e.Recording}]; {
+	case m.Kind == record.KindResealed && m.To == record.MainCompartment && verdict != record.VerdictRelease:
+		return problem.New(problem.Denied, "into main comes only what the judge has ordered out of the privileged compartment: arca compartment decide CHAIN ID --verdict release")
+	case verdict == record.VerdictExclude || verdict == record.VerdictDelete:
+		return problem.New(problem.Denied, "the judge has excluded this recording, or ordered it deleted; nothing is made of it")
+	}
+	return nil
+}
+
+// membersOf reads an order's members. Nothing is relied on: keyholders hold what is sealed against their own copy.
+func membersOf(raws []string) (members []law.Member, err error) {
+	for _, raw := range raws {
+		st, err := record.Peek(raw)
+		if err != nil {
+			return nil, err
+		}
+		m := law.Member{Hash: st.Hash}
+		if err := record.Unmarshal(st.Payload, &m.Order); err != nil {
+			return nil, err
+		}
+		members = append(members, m)
+	}
+	return members, nil
 }
 
 // item describes what is made of a recording, but for its content.

@@ -164,7 +164,7 @@ func (r *Released) bothHalves(d seal.Descriptor, batch seal.BatchID) (halves [2]
 	for i, role := range parties {
 		sealed, ok := r.halves[role][record.Reference{Batch: record.ID(batch), Recording: record.ID(d.Recording)}]
 		if !ok {
-			return halves, ctx, &Failure{role, Unknown, problem.New(problem.NotFound, "the %s gave no half for recording %s; it has no note of it yet, or the request does not name it", role, d.Recording)}
+			return halves, ctx, &Failure{role, Unknown, problem.New(problem.NotFound, "the %s gave no half for recording %s; it has no note of it yet, the judge has excluded it, or the request does not name it", role, d.Recording)}
 		}
 		half, err := seal.OpenHalf(r.grant.key, role, r.grant.hash, ctx, class, sealed)
 		if err != nil {

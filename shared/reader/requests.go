@@ -23,6 +23,7 @@ type AskInput struct {
 	Class       seal.Class         // index or content
 	Compartment string             // "" means main
 	Recordings  []seal.RecordingID // none: the whole unit. Each must have been listed.
+	References  []record.Reference // the same for what was not, by the judge's decision that names it
 	Purpose     string
 	Term        time.Duration // 0: a day; never past the order's access end
 }
@@ -109,6 +110,7 @@ func (r *Reader) draft(ctx context.Context, in AskInput) (*record.Request, error
 	if err := r.refer(q, in.Recordings); err != nil {
 		return nil, err
 	}
+	q.Recordings = append(q.Recordings, in.References...)
 	if q.Compartment == "" {
 		q.Compartment = "main"
 	}
@@ -169,6 +171,12 @@ func (r *Reader) Refer(chain record.Digest, ids ...seal.RecordingID) ([]record.R
 		list = append(list, record.Reference{Batch: e.Batch, Recording: e.Recording})
 	}
 	return list, nil
+}
+
+// Reference gives the batch of a recording that was listed, and its unit. id may be the beginning of one.
+func (r *Reader) Reference(id string) (record.Reference, seal.Unit, error) {
+	e, err := r.listed(id)
+	return record.Reference{Batch: e.Batch, Recording: e.Recording}, e.unit, err
 }
 
 // classificationOf reads the chain's classification. Nothing is relied on: keyholders hold the request against their own copy.

@@ -113,6 +113,9 @@ func (e *Enrolment) MayMake(kind, mark, compartment string) bool {
 func (d *Description) CheckAuthor(author *Enrolment, compartment string) error {
 	made := slices.Contains(MadeKinds, d.Kind)
 	if author.Of(Collector) {
+		if compartment == ClerkCompartment {
+			return problem.New(problem.Denied, "it is signed by a collector and lies where only the court's people seal; tell the auditor")
+		}
 		if made || d.Of != (Origin{}) {
 			return problem.New(problem.Denied, "it is signed by a collector and says that a person made it; tell the auditor")
 		}

@@ -34,6 +34,7 @@ func forgeries() map[string]struct {
 		"a person's call that says of what it was made":     {by(Clerk), MainCompartment, madeDescription(func(d *Description) { d.Kind = "call" })},
 		"a person's note of nothing":                        {by(Investigator), MainCompartment, madeDescription(func(d *Description) { d.Of = Origin{} })},
 		"a note that does not bind what it is of":           {by(Investigator), MainCompartment, madeDescription(func(d *Description) { d.Of.Commitments = Digest{} })},
+		"a collector's call in the clerk's compartment":     {by(Collector), ClerkCompartment, madeDescription(delivered)},
 		"a collector's note":                                {by(Collector), MainCompartment, madeDescription(nil)},
 		"a collector's call that says of what it was made":  {by(Collector), MainCompartment, madeDescription(func(d *Description) { d.Kind = "call" })},
 		"a collector's transcript of nothing":               {by(Collector), MainCompartment, madeDescription(func(d *Description) { d.Kind, d.Of = KindTranscript, Origin{} })},

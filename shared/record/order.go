@@ -42,6 +42,7 @@ const (
 	VerdictRelease = "release" // compartment: to the main compartment
 	VerdictExclude = "exclude" // compartment: stays where only the judge opens it
 	VerdictDelete  = "delete"  // compartment
+	VerdictScreen  = "screen"  // compartment: Screener looks at them, to mark them
 	VerdictDefer   = "defer"   // notice: until Until
 	VerdictWaive   = "waive"   // notice
 	VerdictDone    = "done"    // notice
@@ -76,11 +77,12 @@ type Order struct {
 	Recordings     []Reference `json:"recordings,omitempty"` // destruction, compartment, hold: what it is about; absent: the whole chain
 	Reports        Reports     `json:"reports,omitzero"`
 	Scope          Scope       `json:"scope,omitzero"`
-	Sequence       int         `json:"sequence"`         // 0 for the first and for members that name the chain only
-	Step           int         `json:"step,omitzero"`    // destruction: 1 operational copies, 2 the clerk's copies, 0 the named recordings
-	Until          time.Time   `json:"until,omitzero"`   // hold, deferral of a notice: its end
-	Urgent         bool        `json:"urgent,omitzero"`  // first member: ordered without the judge, who confirms it or does not
-	Verdict        string      `json:"verdict,omitzero"` // compartment: release, exclude, delete; notice: defer, waive, done
+	Screener       KeyID       `json:"screener,omitzero"` // compartment: who opens the named recordings to mark them
+	Sequence       int         `json:"sequence"`          // 0 for the first and for members that name the chain only
+	Step           int         `json:"step,omitzero"`     // destruction: 1 operational copies, 2 the clerk's copies, 0 the named recordings
+	Until          time.Time   `json:"until,omitzero"`    // hold, deferral of a notice: its end
+	Urgent         bool        `json:"urgent,omitzero"`   // first member: ordered without the judge, who confirms it or does not
+	Verdict        string      `json:"verdict,omitzero"`  // compartment: release, exclude, delete, screen; notice: defer, waive, done
 	Nonce          ID          `json:"nonce"`
 }
 
@@ -236,7 +238,8 @@ var parts = []struct {
 	{"a milestone", func(o *Order) bool { return o.Milestone != (Fact{}) }, []OrderKind{Milestone}},
 	{"a step", func(o *Order) bool { return o.Step != 0 }, []OrderKind{Destruction}},
 	{"a list of recordings", func(o *Order) bool { return len(o.Recordings) > 0 }, []OrderKind{Destruction, Compartment, Hold}},
-	{"an end (until)", func(o *Order) bool { return !o.Until.IsZero() }, []OrderKind{Hold, Notice}},
+	{"an end (until)", func(o *Order) bool { return !o.Until.IsZero() }, []OrderKind{Hold, Notice, Compartment}},
+	{"a person who screens", func(o *Order) bool { return o.Screener != (KeyID{}) }, []OrderKind{Compartment}},
 	{"a verdict", func(o *Order) bool { return o.Verdict != "" }, []OrderKind{Compartment, Notice}},
 }
 
@@ -264,8 +267,10 @@ func (o *Order) checkParts() error {
 			bad = "a destruction is of step 1 (operational copies), of step 2 (the clerk's copies), or names its recordings"
 		}
 	case Compartment:
-		if len(o.Recordings) == 0 || !slices.Contains([]string{VerdictRelease, VerdictExclude, VerdictDelete}, o.Verdict) {
-			bad = "a compartment decision names its recordings and a verdict: release, exclude or delete"
+		if len(o.Recordings) == 0 || !slices.Contains([]string{VerdictRelease, VerdictExclude, VerdictDelete, VerdictScreen}, o.Verdict) {
+			bad = "a compartment decision names its recordings and a verdict: release, exclude, delete or screen"
+		} else if (o.Verdict == VerdictScreen) != (o.Screener != KeyID{}) || o.Verdict != VerdictScreen && !o.Until.IsZero() {
+			bad = "a decision that somebody screens names the person, and may say until when; no other does"
 		}
 	case Notice:
 		if !slices.Contains([]string{VerdictDefer, VerdictWaive, VerdictDone}, o.Verdict) || (o.Verdict == VerdictDefer) == o.Until.IsZero() {
