@@ -12,6 +12,7 @@ import (
 
 	"arca.example/arca/functions/arrived"
 	"arca.example/arca/functions/deposit"
+	"arca.example/arca/functions/lapse"
 	"arca.example/arca/functions/ledger"
 	"arca.example/arca/functions/notes"
 	"arca.example/arca/functions/orders"
@@ -48,6 +49,7 @@ var All = map[string]Entry{
 	"requests": {requests.Needs, requests.New},
 	"release":  {release.Needs, release.New},
 	"people":   {people.Needs, people.New},
+	"lapse":    {lapse.Needs, lapse.New},
 }
 
 // Open reads the settings of the function named name and builds it. resources

@@ -259,6 +259,10 @@ func (l logLine) words() string {
 	if n, ok := l.Details["items"].(float64); ok {
 		return fmt.Sprintf("%v: %s", l.Details["class"], plural(int(n), "recording"))
 	}
+	if clock, _ := l.Details["clock"].(string); clock != "" {
+		level, _ := l.Details["level"].(string)
+		return clock + " " + cmp.Or(level, "at "+fmt.Sprint(l.Details["at"]))
+	}
 	for _, name := range []string{"purpose", "reason", "kind", "class"} {
 		if s, _ := l.Details[name].(string); s != "" {
 			if class, _ := l.Details["class"].(string); name == "purpose" && class != "" {

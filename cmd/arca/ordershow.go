@@ -30,6 +30,7 @@ type shownOrder struct {
 	Clocks         []law.Clock    `json:"clocks"`
 	Forked         bool           `json:"forked"`
 	Units          []string       `json:"units"`
+	Notices        []shownNotice  `json:"notices,omitempty"` // what the caller was told of its clocks
 	Members        []shownMember  `json:"members"`
 	Verified       bool           `json:"verified"` // every member's signature was checked here, not only by the keyholders
 	Keyholders     []partyAnswer  `json:"keyholders"`
@@ -64,6 +65,9 @@ func (a *app) showOrder(ctx context.Context, f *installation.Folder, me actor, h
 		out.Members = append(out.Members, shownMember{Member: m.Hash.String(), Kind: m.Order.Kind, Sequence: m.Order.Sequence,
 			Decided: m.Order.Decided, Until: latestOf(m.Order.Capture.Until, m.Order.Until), Reason: m.Order.Reason, Milestone: m.Order.Milestone.Name, SignedBy: c.authors[i].String()})
 	}
+	if notices, wrong := a.noticesOf(ctx, f, me.signer); wrong == nil { // the clocks above need nobody to have told them
+		out.Notices = ofOrder(notices, hash)
+	}
 	return a.report(out, err, func(p *page) { out.write(p, a.now()) })
 }
 
@@ -81,6 +85,9 @@ func (o shownOrder) write(p *page, now time.Time) {
 		"reports", "every "+strconv.Itoa(o.Reports.EveryDays)+" days, "+o.Reports.Form, "weeks with keys", strings.Join(o.Units, " "))
 	p.line("")
 	p.table(clockHeads, clockRows(o.Clocks, now))
+	for _, n := range o.Notices {
+		p.line("you were told on %s: %s is %s (%s)", when(n.Sent), n.Clock, n.Level, n.Article)
+	}
 	p.line("")
 	var rows [][]string
 	for _, m := range o.Members {

@@ -244,8 +244,10 @@ func (a *app) decide(ctx context.Context, text string, approve bool, reason stri
 func (a *app) inboxCommand() *cobra.Command {
 	var all bool
 	c := a.command(spec{
-		use: "inbox", short: "Show requests that wait for a decision",
-		long: "Merges both keyholders' inboxes and says where they differ. --all also shows what is decided or ended, and your own requests.\n\n" +
+		use: "inbox", short: "Show requests that wait for a decision, and what is due",
+		long: "Merges both keyholders' inboxes and says where they differ. --all also shows what is decided or ended, and your own requests.\n" +
+			"Below stands what the keyholders told you of the clocks of your orders and what is still open: a warning before, overdue, escalated\n" +
+			"(overdue for as long as it was warned of), or a term that has ended. They go over the clocks every five minutes.\n\n" +
 			"A name with (not checked here) is the keyholders' word: they hold that person's enrolment, but do not show it to you.",
 		example: "arca inbox --as sofia\narca inbox --all --as sofia",
 		args:    cobra.NoArgs,
@@ -269,34 +271,47 @@ func (a *app) inbox(ctx context.Context, all bool) error {
 	if err != nil {
 		return err
 	}
+	notices, err := a.noticesOf(ctx, f, me.signer)
+	if err != nil {
+		return err
+	}
 	out := struct {
 		Requests []shownRequest `json:"requests"`
-	}{list}
+		Notices  []shownNotice  `json:"notices"`
+	}{list, notices}
 	return a.show(out, func(p *page) {
-		if len(list) == 0 {
-			p.line("Nothing waits for a decision.")
-			return
+		p.requests(list)
+		if len(notices) > 0 {
+			p.line("")
+			p.notices(notices)
 		}
-		var rows [][]string
-		for _, q := range list {
-			author := q.Author
-			if q.Mine {
-				author = "you"
-			} else if !q.Verified {
-				author += " (not checked here)"
-			}
-			what := "whole week"
-			if n := len(q.Recordings); n > 0 {
-				what = plural(n, "recording")
-			}
-			state := q.State
-			if q.Differs != "" {
-				state += "; " + q.Differs
-			}
-			rows = append(rows, []string{short(q.Request), author, short(q.Order), q.Week, q.Class, what, when(q.Expires), state, q.Purpose})
-		}
-		p.table([]string{"REQUEST", "BY", "ORDER", "WEEK", "CLASS", "WHAT", "ENDS", "STATE", "PURPOSE"}, rows)
 	})
+}
+
+func (p *page) requests(list []shownRequest) {
+	if len(list) == 0 {
+		p.line("Nothing waits for a decision.")
+		return
+	}
+	var rows [][]string
+	for _, q := range list {
+		author := q.Author
+		if q.Mine {
+			author = "you"
+		} else if !q.Verified {
+			author += " (not checked here)"
+		}
+		what := "whole week"
+		if n := len(q.Recordings); n > 0 {
+			what = plural(n, "recording")
+		}
+		state := q.State
+		if q.Differs != "" {
+			state += "; " + q.Differs
+		}
+		rows = append(rows, []string{short(q.Request), author, short(q.Order), q.Week, q.Class, what, when(q.Expires), state, q.Purpose})
+	}
+	p.table([]string{"REQUEST", "BY", "ORDER", "WEEK", "CLASS", "WHAT", "ENDS", "STATE", "PURPOSE"}, rows)
 }
 
 // inboxOf merges the keyholders' inboxes with one's own requests.

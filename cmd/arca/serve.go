@@ -14,7 +14,7 @@ import (
 )
 
 func (a *app) serveCommand() *cobra.Command {
-	var sequence string
+	var sequence, clocks string
 	var alone bool
 	c := a.command(spec{
 		use: "serve", short: "Run the local parties: vault, court, custodian, witness, collector and mirror",
@@ -26,17 +26,20 @@ func (a *app) serveCommand() *cobra.Command {
 		args:    cobra.NoArgs,
 		run: func(cmd *cobra.Command, _ []string) error {
 			var o installation.ServeOptions
-			if sequence != "" {
-				every, err := parseSpan(sequence)
-				if err != nil {
+			for every, text := range map[*time.Duration]string{&o.Sequence: sequence, &o.Clocks: clocks} {
+				if text == "" {
+					continue
+				}
+				var err error
+				if *every, err = parseSpan(text); err != nil {
 					return err
 				}
-				o.Sequence = every
 			}
 			return a.serve(cmd.Context(), o, !alone)
 		},
 	})
 	c.Flags().StringVar(&sequence, "sequence", "", "how often the log asks for fresh cosignatures (else as the template says)")
+	c.Flags().StringVar(&clocks, "clocks", "", "how often the keyholders go over the orders' clocks (else as the template says)")
 	c.Flags().BoolVar(&alone, "no-collector", false, "leave sending and fetching packs to arca spool and arca mirror")
 	return c
 }

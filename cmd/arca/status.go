@@ -26,7 +26,8 @@ type statusAnswer struct {
 	Stamps     []stampState     `json:"stamps"` // the last timestamp of each authority that the trust file names
 	Scrub      *scrubState      `json:"scrub,omitempty"`
 	Spool      spoolState       `json:"spool"`
-	Ending     []listedOrder    `json:"ending"` // measure or access ends within 14 days
+	Ending     []listedOrder    `json:"ending"`            // measure or access ends within 14 days
+	Notices    []shownNotice    `json:"notices,omitempty"` // with --as: what that person was told is due
 	Wrong      []string         `json:"wrong"`
 	Error      *failure         `json:"error,omitempty"`
 }
@@ -57,7 +58,8 @@ func (a *app) statusCommand() *cobra.Command {
 	c := a.command(spec{
 		use: "status", short: "Show whether the parties run, their clocks, the log, the spool, and orders about to end",
 		long: "Asks each party, verifies the log's last cosigned checkpoint under the pinned witnesses and its last timestamps under the pinned\n" +
-			"authorities, looks into the spool, and lists orders whose measure or access ends within 14 days (as the collector sees them, or the person that --as names).\n\n" +
+			"authorities, looks into the spool, and lists orders whose measure or access ends within 14 days (as the collector sees them, or the person that --as names),\n" +
+			"and with --as what that person was told is due (arca inbox).\n\n" +
 			"Exit code 8 when something is wrong: a party that does not answer, a clock more than 5 minutes off, a checkpoint older than 5 minutes,\n" +
 			"an authority that has stamped nothing for 3 hours, objects of the vault that are not what the log says.\n" +
 			"--wait asks until nothing is wrong, for at most a minute: arca serve needs a moment to begin.",
@@ -147,6 +149,9 @@ func (a *app) look(ctx context.Context, f *installation.Folder) (out statusAnswe
 		if err != nil {
 			wrong("orders: %s", problem.MessageOf(err))
 		}
+		if out.Notices, err = a.ownNotices(ctx, f); err != nil {
+			wrong("notices: %s", problem.MessageOf(err))
+		}
 	}
 	return out
 }
@@ -203,6 +208,18 @@ func (a *app) ending(ctx context.Context, f *installation.Folder) ([]listedOrder
 	return list, err
 }
 
+// ownNotices are those of the person that --as names; without one nobody's inbox is looked into.
+func (a *app) ownNotices(ctx context.Context, f *installation.Folder) ([]shownNotice, error) {
+	if a.as == "" {
+		return nil, nil
+	}
+	signer, err := f.Person(a.as)
+	if err != nil {
+		return nil, err
+	}
+	return a.noticesOf(ctx, f, signer)
+}
+
 func endsSoon(end, now time.Time) bool {
 	return end.After(now) && end.Sub(now) <= soon
 }
@@ -240,6 +257,9 @@ func (s statusAnswer) write(p *page, now time.Time) {
 	}
 	for _, o := range s.Ending {
 		p.line("order %s of case %s: measure ends %s, access ends %s", short(o.Chain), o.Case, when(o.Capture.Until), when(o.AccessEnd))
+	}
+	for _, n := range s.Notices {
+		p.line("order %s: %s %s, %s: %s (%s)", short(n.Order), n.Clock, n.Level, when(n.Due), n.Says, n.Article)
 	}
 	for _, w := range s.Wrong {
 		p.line("wrong: %s", w)

@@ -562,6 +562,9 @@ func (w *World) look() {
 	hash := record.HashStatement(w.Request("content"))
 	for _, party := range Keyholders {
 		w.Tick(party, "units")
+		w.Sequence() // a fresh checkpoint, by which clocks are read
+		w.Tick(party, "lapse")
+		w.Tick(party, "lapse")
 		for name, call := range map[string]func() error{
 			"orders": func() error { _, err := w.Keyholder(party, "investigator").Orders(ctx); return err },
 			"order":  func() error { _, err := w.Keyholder(party, "clerk").Order(ctx, w.Chain()); return err },
@@ -569,9 +572,16 @@ func (w *World) look() {
 				_, err := w.Keyholder(party, "collector").Status(ctx, nonce("status"), w.Chain())
 				return err
 			},
-			"units":   func() error { _, err := w.Keyholder(party, "collector").UnitKeys(ctx, w.Chain()); return err },
-			"people":  func() error { _, err := w.Keyholder(party, "auditor").People(ctx); return err },
-			"inbox":   func() error { _, err := w.Keyholder(party, "supervisor").Inbox(ctx, 1); return err },
+			"units":  func() error { _, err := w.Keyholder(party, "collector").UnitKeys(ctx, w.Chain()); return err },
+			"people": func() error { _, err := w.Keyholder(party, "auditor").People(ctx); return err },
+			"inbox":  func() error { _, err := w.Keyholder(party, "supervisor").Inbox(ctx, 1); return err },
+			"notices": func() error {
+				out, err := w.Keyholder(party, "supervisor").Notices(ctx)
+				if err == nil && len(out.Notices) != 1 {
+					err = fmt.Errorf("the supervisor has %d notices", len(out.Notices))
+				}
+				return err
+			},
 			"request": func() error { _, err := w.Keyholder(party, "investigator").Request(ctx, hash); return err },
 			"trust":   func() error { _, err := w.Keyholder(party, "").Trust(ctx); return err },
 		} {
@@ -595,6 +605,14 @@ func (w *World) look() {
 	}
 	w.must(w.Try(func() error { return w.VaultOf("court").Add(ctx, full...) }))
 	w.must(w.Try(func() error { _, err := w.Vault("collector").Reserve(ctx, nonce("many"), 64); return err }))
+}
+
+// Tell lets a keyholder go over the clocks.
+func (w *World) Tell(party string) error {
+	return w.Try(func() error {
+		_, err := w.Invoke(party, "lapse", []byte(`{"arca":"tick"}`))
+		return err
+	})
 }
 
 // stop suspends the stranger and revokes the order; from then on nothing is released.

@@ -46,6 +46,7 @@ var jobs = []struct {
 	{name: "decide", before: func(w *World) { w.must(w.Ask("custodian", "content")) }, do: func(w *World) error { return w.Decide("court", "content") }},
 	{name: "release", before: func(w *World) { w.must(w.Decide("custodian", "content")); w.Sequence() },
 		do: func(w *World) error { _, err := w.Release("court", "content"); return err }, repeats: true},
+	{name: "lapse", do: func(w *World) error { w.Sequence(); return w.Tell("court") }},
 	{name: "repair", before: func(w *World) { w.Replicate(); w.Damage() }, do: (*World).Scrub},
 }
 

@@ -231,6 +231,7 @@ func (w *World) plan(party string) *local.Plan {
 		}
 	} else {
 		params["LedgerUrl"], params["OtherUrl"] = Origin("vault"), Origin(other(party))
+		params["Warn"] = "report=20d" // more than the order's first report is away, so that there is something to tell
 	}
 	for name, value := range w.Options.Params {
 		params[name] = value

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,6 +56,8 @@ type Env struct {
 	PackBytes int64  // PACK_BYTES: size of every pack of this vault
 	PackSlots int    // PACK_SLOTS: header slots of every pack of this vault
 	Scrub     int64  // SCRUB_BYTES: about how much one run of scrub reads
+	// WARN: how long before it is due a clock is warned of, as report=5d,told=12h, or the word profile (then empty)
+	Warn map[string]time.Duration
 
 	Resources
 }
@@ -103,6 +106,7 @@ const (
 	SetScrub     Setting = "SCRUB_BYTES"
 	SetPackBytes Setting = "PACK_BYTES"
 	SetPackSlots Setting = "PACK_SLOTS"
+	SetWarn      Setting = "WARN"
 )
 
 // settings says for each variable why a function needs it and how it is read.
@@ -128,6 +132,7 @@ var settings = map[Setting]struct {
 	SetScrub:     {"a run must end before its time does", readScrub},
 	SetPackBytes: {"all packs of a vault have one size", readPackBytes},
 	SetPackSlots: {"all packs of a vault have one layout", readPackSlots},
+	SetWarn:      {"whom a term concerns is told before it ends; profile leaves it to the statute profile", readWarn},
 }
 
 // Always are the settings that every function has without asking.
@@ -242,6 +247,30 @@ func readScrub(e *Env, v string) error {
 		return errors.New("must be a number of bytes from 1 MiB to 16 TiB")
 	}
 	e.Scrub = n
+	return nil
+}
+
+var warnForm = regexp.MustCompile(`^([a-z0-9-]+)=([0-9]{1,3})([dh])$`)
+
+func readWarn(e *Env, v string) error {
+	if v == "profile" {
+		return nil
+	}
+	e.Warn = map[string]time.Duration{}
+	for part := range strings.SplitSeq(v, ",") {
+		m := warnForm.FindStringSubmatch(part)
+		if m == nil {
+			return errors.New("must be profile, or clocks with days or hours, as report=5d,told=12h")
+		}
+		if _, twice := e.Warn[m[1]]; twice {
+			return errors.New("must name each clock once")
+		}
+		n, err := strconv.Atoi(m[2])
+		if err != nil {
+			return err
+		}
+		e.Warn[m[1]] = time.Duration(n) * map[string]time.Duration{"d": 24 * time.Hour, "h": time.Hour}[m[3]]
+	}
 	return nil
 }
 

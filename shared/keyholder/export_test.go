@@ -35,3 +35,60 @@ func (k *Keyholder) FillRoster(ctx context.Context, enrolled, suspended int) err
 		return c.put("roster", all)
 	})
 }
+
+// LapseForgetting is Lapse that does not remember what it told.
+func (k *Keyholder) LapseForgetting(ctx context.Context) error {
+	if err := k.Lapse(ctx); err != nil {
+		return err
+	}
+	chains, err := k.Chains(ctx)
+	for _, chain := range chains {
+		err = k.update(ctx, func(c *change) error {
+			var row toldRow
+			if _, err := c.load(toldName(chain), &row); err != nil {
+				return err
+			}
+			return c.put(toldName(chain), toldRow{})
+		})
+	}
+	return err
+}
+
+// LapseTrusting is Lapse that takes its own clock's word.
+func (k *Keyholder) LapseTrusting(ctx context.Context) error {
+	chains, err := k.Chains(ctx)
+	for _, chain := range chains {
+		err = k.act(ctx, chain, func(c *change) error { return c.tell(chain, k.now()) })
+	}
+	return err
+}
+
+// LapseLate is Lapse that writes down when it ran.
+func (k *Keyholder) LapseLate(ctx context.Context) error {
+	chains, err := k.Chains(ctx)
+	for _, hash := range chains {
+		chain, readErr := k.chain(ctx, hash)
+		if readErr != nil {
+			return readErr
+		}
+		err = k.act(ctx, hash, func(c *change) error {
+			list, err := k.news(chain, toldRow{}, k.now())
+			for _, n := range list {
+				n.clock.Due = k.now()
+				if err := c.journalNews(hash, n); err != nil {
+					return err
+				}
+			}
+			return err
+		})
+	}
+	return err
+}
+
+// NoticesToAll is NoticesOf that asks nobody for a role.
+func (k *Keyholder) NoticesToAll(ctx context.Context, who Person) (int, error) {
+	who.Enrolment.Roles = []record.Role{record.Judge, record.Supervisor, record.Clerk}
+	who.Enrolment.Court, who.Enrolment.PoliceUnit = "Court One", "Unit A"
+	out, err := k.NoticesOf(ctx, who, 0)
+	return len(out.Notices), err
+}

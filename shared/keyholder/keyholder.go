@@ -36,6 +36,8 @@
 //	made/<statement>           a batch that a reader says they sealed, by the hash of its statement: by whom, where
 //	derived/<recording>        what readers made of a recording: notes, transcripts, copies
 //	nonce/<author>/<nonce>     statements seen (replay), until they expire
+//	told/<chain>               what was told of its clocks: the notices in the inboxes
+//	lapse                      when the clocks were last gone over
 //	journal/<case>             number, last event and posted mark of a case's journal
 //	event/<case>/<n>           an event and its opening
 package keyholder
@@ -68,6 +70,8 @@ type Log interface {
 	// Proof gives the tlog-proof of an entry under the newest cosigned checkpoint;
 	// problem.Conflict while the entry is not yet under one.
 	Proof(ctx context.Context, entry ledger.Entry) ([]byte, error)
+	// Checkpoint gives the newest cosigned checkpoint, a signed note.
+	Checkpoint(ctx context.Context) ([]byte, error)
 }
 
 // Peer is the other keyholder.
@@ -88,6 +92,7 @@ type Config struct {
 	Connect func(own *record.Signer) (Log, Peer)
 	Now     func() time.Time
 	Invoke  func(ctx context.Context) error // makes the units function run soon; may be nil
+	Warn    map[string]time.Duration        // how long before it is due a clock is warned of, by its name; others as the statute profile says
 	// Create lets Open make the row key and the signing key when there are none. One function alone has it, so that
 	// one function alone needs the right to encrypt under the base root.
 	Create bool

@@ -52,6 +52,10 @@ const (
 	ClockHold         = "hold"
 )
 
+// ClockNames are all of them, as a setting may name one.
+var ClockNames = []string{ClockTerm, ClockAccess, ClockCap, ClockTold, ClockConfirmation, ClockReport, ClockFinalReport, ClockSealing, ClockNotification,
+	ClockRetention, ClockDestruction, "destruction-2", ClockExecution, "execution-2", ClockReview, ClockHold}
+
 var (
 	courtAndPolice = []record.Role{record.Judge, record.Clerk, record.Supervisor}
 	court          = []record.Role{record.Judge, record.Clerk}

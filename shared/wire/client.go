@@ -372,6 +372,23 @@ func (k *Keyholder) Inbox(ctx context.Context, from int64) (out Inbox, err error
 	return out, k.do(ctx, "GET", "/v1/requests?from="+strconv.FormatInt(from, 10), nil, &out)
 }
 
+// Notices lists what the caller was told of the clocks of their orders, page by page.
+func (k *Keyholder) Notices(ctx context.Context) (out Notices, err error) {
+	for {
+		var page Notices
+		if err := k.do(ctx, "GET", "/v1/notices?from="+strconv.Itoa(out.Next), nil, &page); err != nil {
+			return out, err
+		}
+		if page.Next <= out.Next && page.Next < page.Total {
+			return out, problem.New(problem.Unavailable, "the party's list of notices does not go on; update arca or tell its operator")
+		}
+		out.Notices, out.Next, out.Total = append(out.Notices, page.Notices...), page.Next, page.Total
+		if page.Next >= page.Total {
+			return out, nil
+		}
+	}
+}
+
 // Request shows one request.
 func (k *Keyholder) Request(ctx context.Context, hash record.Digest) (out Asked, err error) {
 	return out, k.do(ctx, "GET", "/v1/requests/"+hash.String(), nil, &out)

@@ -262,6 +262,24 @@ type Inbox struct {
 	Requests []Asked `json:"requests"`
 }
 
+// Notices is the answer of GET /v1/notices.
+type Notices struct {
+	Next    int      `json:"next" doc:"continue from this place while it is below total"`
+	Notices []Notice `json:"notices"`
+	Total   int      `json:"total" doc:"chains admitted here, whomever they concern"`
+}
+
+// Notice is what a keyholder told the caller's roles of a clock that is still open.
+type Notice struct {
+	Article string    `json:"article" doc:"of the statute"`
+	Chain   string    `json:"chain"`
+	Clock   string    `json:"clock" doc:"its name, as report"`
+	Due     time.Time `json:"due"`
+	Level   string    `json:"level" enum:"due,overdue,escalated,ended"`
+	Says    string    `json:"says" doc:"what is to be done, or what ended"`
+	Sent    time.Time `json:"sent" doc:"when it was told, by the witnesses' time"`
+}
+
 // People is the answer of GET /v1/people.
 type People struct {
 	People []EnrolledPerson `json:"people"`

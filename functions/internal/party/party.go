@@ -85,7 +85,7 @@ func Keyholder(env edge.Env) func(context.Context) (*keyholder.Keyholder, error)
 			return nil, err
 		}
 		cfg := keyholder.Config{
-			Party: seal.Role(env.Party), Rows: rows, Roots: roots, Fingerprint: env.Trust, Now: env.Now,
+			Party: seal.Role(env.Party), Rows: rows, Roots: roots, Fingerprint: env.Trust, Now: env.Now, Warn: env.Warn,
 			Create: env.Function == keyMaker,
 			Connect: func(own *record.Signer) (keyholder.Log, keyholder.Peer) {
 				client := func(base string) wire.Client {

@@ -34,6 +34,7 @@ type Running struct {
 // custodian; the functions are asked once for each at the start, and nil leaves all as it is.
 type ServeOptions struct {
 	Sequence time.Duration // how often checkpoints are refreshed; zero: as the template says
+	Clocks   time.Duration // how often the keyholders go over the orders' clocks; zero: as the template says
 	Objects  Objects       // the vault's object store; nil: the folder vault/objects
 
 	Clock   func(party string) func() time.Time                         // what a party takes for the time
@@ -169,6 +170,9 @@ func (r *Running) startParty(name string, options ServeOptions) error {
 	o := local.Options{Plan: plan, Functions: calls, Listener: listener, AccessLog: access, Log: log, Every: map[string]time.Duration{}}
 	if options.Sequence > 0 && name == "vault" {
 		o.Every["sequence"] = options.Sequence
+	}
+	if options.Clocks > 0 && name != "vault" {
+		o.Every["lapse"] = options.Clocks
 	}
 	if name == "vault" {
 		objects, err := p.blobs()

@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"hash/fnv"
+	"slices"
 	"sync"
 	"time"
 
@@ -97,4 +98,15 @@ func copied(r store.Row) store.Row {
 		r.Expires = time.Unix(r.Expires.Unix(), 0).UTC()
 	}
 	return r
+}
+
+// Values gives a copy of every row's value.
+func (m *Memory) Values() map[string][]byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := map[string][]byte{}
+	for k, row := range m.rows {
+		all[k] = slices.Clone(row.Value)
+	}
+	return all
 }
