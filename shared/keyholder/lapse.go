@@ -101,13 +101,13 @@ func (k *Keyholder) witnessedNow(ctx context.Context) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	raw, err := k.log.Checkpoint(ctx)
+	raw, err := k.voice().log.Checkpoint(ctx)
 	if err != nil {
 		return time.Time{}, problem.Wrap(problem.Unavailable, err, "the log shows no checkpoint, and clocks are read by the witnesses' time; they are gone over again at the next run")
 	}
 	at, err := verifier.Verify(raw)
 	if err != nil {
-		return time.Time{}, err
+		return time.Time{}, k.changeover(err)
 	}
 	return at.Earliest.UTC(), at.Fresh(k.cfg.Now(), skew)
 }
