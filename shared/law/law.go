@@ -105,8 +105,11 @@ type State struct {
 	Closed    bool            // ended before its time, at Capture.Until
 	Stops     []record.Digest // the members that name the chain only, sorted
 
-	starts   time.Time // of the first term, where a first interception may start it; zero: not known yet
-	renewals int       // extensions so far
+	starts      time.Time // of the first term, where a first interception may start it; zero: not known yet
+	startsSince time.Time // when that was recorded
+	confirmedAt time.Time // by the earliest confirmation in time
+	decidedAt   time.Time // the head
+	renewals    int       // extensions so far
 }
 
 // Admit says whether next may join the chain, and what the chain is then. An
@@ -134,15 +137,29 @@ func Admit(chain []Member, next Member, now time.Time) (State, error) {
 	if err := state.sameChain(&next.Order); err != nil {
 		return State{}, err
 	}
+	then, known := asOf(chain, next.Order.Decided, state)
 	if next.Order.Kind.NamesChain() {
-		err = state.admitStop(trail[len(trail)-1], chain, &next.Order)
+		if err = then.admitStop(known, &next.Order); err == nil {
+			err = state.startMoves(&next.Order)
+		}
 	} else {
-		err = state.admitSequenced(trail, chain, next)
+		err = state.admitSequenced(trail, chain, next, &then)
 	}
 	if err != nil {
 		return State{}, err
 	}
 	return Read(append(slices.Clone(chain), next))
+}
+
+// asOf is what had been decided by an instant. A member is held against that: two keyholders that learn of the same decisions in another
+// order must not refuse what the other one took. No member counts that was decided before one that it rests on, so what is left can be
+// read; were it not so, the whole chain's state would do: nothing may keep a revocation out.
+func asOf(chain []Member, decided time.Time, whole State) (State, []Member) {
+	known := slices.DeleteFunc(slices.Clone(chain), func(m Member) bool { return m.Order.Decided.After(decided) })
+	if s, err := Read(known); err == nil {
+		return s, known
+	}
+	return whole, chain
 }
 
 // Read works out a chain's state from its members, which Admit accepted one by one.
@@ -253,7 +270,7 @@ func begin(m *Member, chain []Member) (State, error) {
 	s := State{
 		Profile: o.Profile, Audience: o.Audience, Court: o.Court, Case: o.Case, PoliceUnit: o.PoliceUnit, Classification: o.Classification,
 		Chain: m.Hash, Head: m.Hash, Decided: o.Decided, Capture: o.Capture, AccessEnd: o.AccessEnd, Cap: p.capFrom(o.Decided),
-		Scope: cloneScope(o.Scope), Reports: o.Reports, Urgent: o.Urgent,
+		Scope: cloneScope(o.Scope), Reports: o.Reports, Urgent: o.Urgent, decidedAt: o.Decided,
 	}
 	if s.Privileged, err = p.privilege(nil, o.Privileged); err != nil {
 		return State{}, err
@@ -287,8 +304,13 @@ func (s *State) firstTerm(p *Profile, chain []Member) error {
 		return nil
 	}
 	for i := range chain {
-		if f := chain[i].Order.Milestone; chain[i].Order.Kind == record.Milestone && f.Name == FirstInterception && (s.starts.IsZero() || f.At.Before(s.starts)) {
-			s.starts = f.At
+		o := &chain[i].Order
+		if o.Kind != record.Milestone || o.Milestone.Name != FirstInterception {
+			continue
+		}
+		at, since := o.Milestone.At, o.Decided
+		if s.starts.IsZero() || at.Before(s.starts) || at.Equal(s.starts) && since.Before(s.startsSince) {
+			s.starts, s.startsSince = at, since
 		}
 	}
 	if !s.starts.IsZero() && s.starts.Before(start) {
@@ -377,17 +399,17 @@ func (s *State) sameChain(o *record.Order) error {
 	return nil
 }
 
-// admitSequenced checks an extension or narrowing against the member that it follows.
-func (s *State) admitSequenced(trail []State, chain []Member, next Member) error {
+// admitSequenced checks an extension or narrowing against the member that it follows. then is the state when it was decided.
+func (s *State) admitSequenced(trail []State, chain []Member, next Member, then *State) error {
 	o := &next.Order
 	switch {
 	case o.Kind != record.Extension && o.Kind != record.Narrowing:
 		return problem.New(problem.Invalid, "this kind of order does not continue a chain")
 	case o.Sequence < 1 || !o.Lifts.IsZero():
 		return problem.New(problem.Invalid, "an extension or narrowing has the sequence number after its predecessor's")
-	case s.Revoked, s.Rejected:
+	case then.Revoked, then.Rejected:
 		return problem.New(problem.Denied, "the order was revoked; a new authorisation is needed")
-	case s.Closed && o.Kind == record.Extension:
+	case then.Closed && o.Kind == record.Extension:
 		p, err := ProfileOf(s.Profile)
 		if err != nil {
 			return err
@@ -419,6 +441,9 @@ func (s State) apply(m *Member) (State, error) {
 	if err := s.sameChain(o); err != nil {
 		return State{}, err
 	}
+	if o.Decided.Before(s.decidedAt) {
+		return State{}, problem.New(problem.Invalid, "the order was decided before the member that it follows; correct the date")
+	}
 	if o.Kind == record.Extension {
 		err = s.extend(p, o)
 	} else {
@@ -436,7 +461,7 @@ func (s State) apply(m *Member) (State, error) {
 	if s.Privileged, err = p.privilege(s.Privileged, o.Privileged); err != nil {
 		return State{}, err
 	}
-	s.Head, s.Sequence = m.Hash, o.Sequence
+	s.Head, s.Sequence, s.decidedAt = m.Hash, o.Sequence, o.Decided
 	return s, s.checkWindow(p, o)
 }
 
@@ -475,9 +500,9 @@ func (s *State) extendable(p *Profile, o *record.Order) error {
 		return problem.New(problem.Denied, "such a measure is not extended; a new authorisation is needed (%s)", cite)
 	case p.Renewals > 0 && s.renewals >= p.Renewals:
 		return problem.New(problem.Denied, "such a measure is extended %d times at most; a new authorisation is needed (%s)", p.Renewals, cite)
-	case s.Urgent && !s.Confirmed:
+	case s.Urgent && (!s.Confirmed || o.Decided.Before(s.confirmedAt)):
 		return problem.New(problem.Conflict, "the urgent measure has not been confirmed by a judge, so there is nothing to extend (%s); admit the confirmation first", p.Cite(p.Urgent.Article))
-	case p.Start.Rule == FirstInterception && s.starts.IsZero() && !o.Decided.After(p.End(s.Decided, p.Start.Latest)):
+	case p.Start.Rule == FirstInterception && (s.starts.IsZero() || o.Decided.Before(s.startsSince)) && !o.Decided.After(p.End(s.Decided, p.Start.Latest)):
 		return problem.New(problem.Conflict, "the term runs from the first interception, which is not recorded here, so its end is not known (%s); record the milestone %s first", p.Cite(p.Start.Article), FirstInterception)
 	}
 	return nil

@@ -671,25 +671,43 @@ func BenchmarkRead(b *testing.B) {
 	}
 }
 
-// FuzzParseProfile: a profile is refused, or it has terms, a rule for the last day, and only items that an order can have.
+// FuzzParseProfile: a profile is refused, or it can be counted with: no term ends before it begins, every article is there, only items that
+// an order can have, and nothing that clocks or destructions would look for is missing.
 func FuzzParseProfile(f *testing.F) {
-	raw, err := profileFiles.ReadFile("profiles/es-588ter.json")
+	files, err := profileFiles.ReadDir("profiles")
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(raw)
+	seeds := 0
+	for _, file := range files {
+		if raw, err := profileFiles.ReadFile("profiles/" + file.Name()); err == nil && strings.HasSuffix(file.Name(), ".json") {
+			f.Add(raw)
+			seeds++
+		}
+	}
+	if seeds < 13 {
+		f.Fatalf("%d profiles", seeds)
+	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		p, err := parseProfile(raw)
 		if err != nil {
 			return
 		}
-		if p.FirstTerm.Months < 1 || p.ExtensionTerm.Months < 1 || p.Cap.Months < 1 || p.LastDay.Rule == "" {
-			t.Fatalf("a profile without clocks: %+v", p)
+		for _, term := range []Term{p.FirstTerm, p.ExtensionTerm, p.Cap, p.Urgent.Tell, p.Urgent.Confirm, p.Notification.Within, p.Destruction.Undo, p.Review} {
+			if end := p.End(decided, term); !term.None && term != (Term{}) && end.Before(decided.Add(-24*time.Hour)) {
+				t.Fatalf("%s from %s ends at %s", term, instant(decided), instant(end))
+			}
+			if term != (Term{}) && p.Cite(term.Article) == "" {
+				t.Fatalf("%+v has no article", term)
+			}
 		}
 		for _, i := range p.Items {
-			if present[i.Field] == nil {
+			if present[i.Field] == nil || p.Cite(i.Article) == "" {
 				t.Fatalf("an item that no order has: %+v", i)
 			}
+		}
+		if p.item("accessEnd") == "" {
+			t.Fatal("no article for the end of access")
 		}
 	})
 }

@@ -197,7 +197,17 @@ func TestAClosingEndsCaptureAndNothingElse(t *testing.T) {
 	if got.Capture.Until != end || !got.Capturing(end.Add(-time.Second)) || got.Capturing(end) || !got.InForce(end.AddDate(1, 0, 0)) {
 		t.Errorf("%+v", got)
 	}
-	refuses(t, "an extension", []Member{chain[0], closing}, extension(s, s.Capture.Until.AddDate(0, 1, 0)), problem.Denied, "ended before its time and ceased to all effects (LECrim 588 bis e.3 and 588 bis j)")
+	late := later(s, record.Extension, func(o *record.Order) {
+		o.Decided, o.Capture = end, record.Window{From: s.Capture.Until, Until: s.Capture.Until.AddDate(0, 1, 0)}
+	})
+	refuses(t, "an extension", []Member{chain[0], closing}, late, problem.Denied, "ended before its time and ceased to all effects (LECrim 588 bis e.3 and 588 bis j)")
+	// An extension that was decided before, and comes later, is taken, as by a keyholder that had it in time, and changes nothing.
+	before := extension(s, s.Capture.Until.AddDate(0, 1, 0))
+	for _, order := range [][]Member{{chain[0], closing, before}, {chain[0], before, closing}} {
+		if got := build(t, order...); got.Capture.Until != end {
+			t.Errorf("%+v", got.Capture)
+		}
+	}
 	if late := build(t, chain[0], decidedAfter(s, record.Closing, 1000*24*time.Hour)); late.Capture.Until != s.Capture.Until {
 		t.Error("a closing lengthens the measure")
 	}
@@ -223,14 +233,20 @@ func TestTheAmericanTermRunsFromTheFirstInterception(t *testing.T) {
 	if want := at("2026-04-11T04:00:00Z"); got.Capture.Until != want {
 		t.Errorf("from the first interception the term ends at %s, want %s", instant(got.Capture.Until), instant(want))
 	}
-	refuses(t, "a second first interception", []Member{chain[0], first}, reached(s, FirstInterception, 72*time.Hour), problem.Conflict, "happens once")
+	if twice := build(t, chain[0], reached(s, FirstInterception, 72*time.Hour), first); twice.Capture != got.Capture {
+		t.Errorf("of two the earlier counts: %+v", twice.Capture)
+	}
 	refuses(t, "an extension before anything is known", chain, extension(s, latest.AddDate(0, 0, 20)), problem.Conflict, "record the milestone first-interception first")
-	more := extension(got, at("2026-05-11T04:00:00Z"))
+	more := later(got, record.Extension, func(o *record.Order) {
+		o.Decided, o.Capture = at("2026-04-10T00:00:00Z"), record.Window{From: got.Capture.Until, Until: at("2026-05-11T04:00:00Z")}
+	})
 	extended := build(t, chain[0], first, more)
 	if extended.Capture.Until != at("2026-05-11T04:00:00Z") {
 		t.Errorf("%+v", extended.Capture)
 	}
-	refuses(t, "an extension a second too long", []Member{chain[0], first}, extension(got, at("2026-05-11T04:00:01Z")), problem.Denied, "at most 30 days from the earlier expiry")
+	refuses(t, "an extension a second too long", []Member{chain[0], first}, later(got, record.Extension, func(o *record.Order) {
+		o.Decided, o.Capture = at("2026-04-10T00:00:00Z"), record.Window{From: got.Capture.Until, Until: at("2026-05-11T04:00:01Z")}
+	}), problem.Denied, "at most 30 days from the earlier expiry")
 	// Long after: ten days have passed without an interception, so the term is known without one.
 	silent := later(s, record.Extension, func(o *record.Order) {
 		o.Decided, o.Capture = at("2026-04-01T00:00:00Z"), record.Window{From: latest, Until: latest.AddDate(0, 0, 20)}

@@ -177,7 +177,6 @@ type Category struct {
 type Waymark struct {
 	Name    string `json:"name"`
 	Meaning string `json:"meaning"`
-	Once    bool   `json:"once,omitzero"`
 	Article string `json:"article"`
 }
 

@@ -31,7 +31,9 @@ func (s *State) urgency(p *Profile, chain []Member) error {
 			told = told || o.Milestone.Name == Told && o.Milestone.At.Before(tellBy)
 		case record.Confirmation: // who confirms has been told
 			told = told || o.Decided.Before(tellBy)
-			s.Confirmed = s.Confirmed || o.Decided.Before(confirmBy)
+			if o.Decided.Before(confirmBy) && (!s.Confirmed || o.Decided.Before(s.confirmedAt)) {
+				s.Confirmed, s.confirmedAt = true, o.Decided
+			}
 		}
 	}
 	if !told {
@@ -91,8 +93,8 @@ func lifted(chain []Member, by record.OrderKind, hash record.Digest) bool {
 	return false
 }
 
-// admitStop checks a member that names the chain only. nominal is the state without those that are there already.
-func (s *State) admitStop(nominal State, chain []Member, o *record.Order) error {
+// admitStop checks a member that names the chain only against what had been decided before it.
+func (s *State) admitStop(chain []Member, o *record.Order) error {
 	p, err := ProfileOf(s.Profile)
 	if err != nil {
 		return err
@@ -108,9 +110,9 @@ func (s *State) admitStop(nominal State, chain []Member, o *record.Order) error 
 	case record.Resumption:
 		return admitResumption(chain, o)
 	case record.Confirmation, record.Rejection:
-		return s.admitVerdict(p, nominal, o)
+		return s.admitVerdict(p, o)
 	case record.Milestone:
-		return s.admitMilestone(p, chain, o)
+		return s.admitMilestone(p, o)
 	case record.Hold:
 		if !o.Until.IsZero() && !o.Until.After(o.Decided) {
 			return problem.New(problem.Invalid, "the hold ends before it was decided (%s)", p.Cite(p.Hold.Article))
@@ -139,7 +141,7 @@ func admitResumption(chain []Member, o *record.Order) error {
 
 // admitVerdict checks a judge's confirmation or rejection of an urgent measure. A rejection counts whatever else is known; a confirmation
 // revives nothing.
-func (s *State) admitVerdict(p *Profile, nominal State, o *record.Order) error {
+func (s *State) admitVerdict(p *Profile, o *record.Order) error {
 	cite := p.Cite(p.Urgent.Article)
 	switch {
 	case !s.Urgent:
@@ -153,14 +155,14 @@ func (s *State) admitVerdict(p *Profile, nominal State, o *record.Order) error {
 	if !o.Decided.Before(confirmBy) {
 		return problem.New(problem.Denied, "the urgent measure lapsed by itself at %s, unconfirmed for %s; a new authorisation is needed (%s)", instant(confirmBy), p.Urgent.Confirm, p.Cite(p.Urgent.Confirm.Article))
 	}
-	if !nominal.TellBy.IsZero() && !o.Decided.Before(nominal.TellBy) {
+	if !s.TellBy.IsZero() && !o.Decided.Before(s.TellBy) {
 		return problem.New(problem.Conflict, "nothing here says that the judge was told within %s, so the urgent measure lapsed at %s (%s); if it was, admit the milestone %s first",
-			p.Urgent.Tell, instant(nominal.TellBy), p.Cite(p.Urgent.Tell.Article), Told)
+			p.Urgent.Tell, instant(s.TellBy), p.Cite(p.Urgent.Tell.Article), Told)
 	}
 	return nil
 }
 
-func (s *State) admitMilestone(p *Profile, chain []Member, o *record.Order) error {
+func (s *State) admitMilestone(p *Profile, o *record.Order) error {
 	f := o.Milestone
 	w, known := p.milestone(f.Name)
 	if !known {
@@ -174,16 +176,29 @@ func (s *State) admitMilestone(p *Profile, chain []Member, o *record.Order) erro
 	switch {
 	case f.At.Before(s.Decided) || f.At.After(o.Decided):
 		return problem.New(problem.Invalid, "a milestone was reached after the measure was authorised and before it is recorded; correct the time (%s)", cite)
-	case w.Once && slices.ContainsFunc(chain, func(m Member) bool { return m.Order.Kind == record.Milestone && m.Order.Milestone.Name == f.Name }):
-		return problem.New(problem.Conflict, "this milestone was recorded already and happens once (%s); two members contradict each other", cite)
-	case f.Name == FirstInterception && s.renewals > 0:
-		return problem.New(problem.Conflict, "an extension was decided on the term as it was, so its start does not move any more (%s)", cite)
 	case f.Name == Told && !s.Urgent:
 		return problem.New(problem.Invalid, "the measure was authorised by a judge, who need not be told (%s)", cite)
 	case f.Name == Told && !f.At.Before(p.End(s.Decided, p.Urgent.Tell)):
 		return problem.New(problem.Denied, "the judge was told after %s, when the urgent measure had lapsed by itself at %s (%s)", p.Urgent.Tell, instant(p.End(s.Decided, p.Urgent.Tell)), cite)
 	}
 	return nil
+}
+
+// startMoves refuses a first interception under an extension that was decided on another start: whatever came first, the extension's own
+// beginning would be wrong.
+func (s *State) startMoves(o *record.Order) error {
+	p, err := ProfileOf(s.Profile)
+	if err != nil || o.Milestone.Name != FirstInterception || s.renewals == 0 {
+		return err
+	}
+	at, start := o.Milestone.At, p.End(s.Decided, p.Start.Latest)
+	if !s.starts.IsZero() && s.starts.Before(start) {
+		start = s.starts
+	}
+	if !at.Before(start) {
+		return nil
+	}
+	return problem.New(problem.Conflict, "an extension was decided on the term as it was, so its start does not move any more (%s); revoke the order if it is wrong", p.Cite(p.Start.Article))
 }
 
 func admitNotice(p *Profile, o *record.Order) error {
