@@ -41,6 +41,10 @@ const (
 	answersFile  = "shared/keyholder/answers.go"
 	depositFile  = "shared/vault/deposit.go"
 	clientFile   = "shared/wire/client.go"
+	lawFile      = "shared/law/law.go"
+	stopsFile    = "shared/law/stops.go"
+	destroyFile  = "shared/law/destroy.go"
+	clocksFile   = "shared/law/clocks.go"
 )
 
 // twins are the product without one defence each, by what is then possible. The gravest come first.
@@ -102,6 +106,30 @@ var twins = []struct {
 	{"the vault speaking for a keyholder", weakened{requestsFile, "return witnessed{}, unproven(err)", "return witnessed{}, err", "TestTheVaultDoesNotSpeakForAKeyholder", ""}},
 	{"a caller sent elsewhere", weakened{clientFile, "once.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }", "", "TestAPartyCannotSendItsCallersElsewhere", ""}},
 	{"a party writing in a terminal", weakened{clientFile, "record.CheckText(detail) == nil", "(true || record.CheckText(detail) == nil)", "TestAPartysRefusalIsOnePlainLine", ""}},
+
+	// What the statute forbids.
+	{"an urgent measure that goes on untold", weakened{stopsFile, "\tif !told {\n\t\ts.TellBy = tellBy\n\t}\n", "\t_ = told\n", "TestAnUrgentMeasureLapsesByItself", ""}},
+	{"an urgent measure that goes on unconfirmed", weakened{stopsFile, "\tif !s.Confirmed {\n\t\ts.ConfirmBy = confirmBy\n\t}\n", "", "TestAnUrgentMeasureLapsesByItself", ""}},
+	{"a confirmation that came too late", off(stopsFile, "!o.Decided.Before(confirmBy)", "TestWhatComesTooLateToAnUrgentMeasure")},
+	{"a rejected measure that is confirmed after all", weakened{stopsFile, "\tcase s.Rejected:\n", "\tcase false:\n", "TestWhatComesTooLateToAnUrgentMeasure", ""}},
+	{"a rejection without effect", weakened{stopsFile, "\t\t\ts.Rejected = true\n", "", "TestWhatComesTooLateToAnUrgentMeasure", ""}},
+	{"a closing without effect", weakened{stopsFile, "\t\t\ts.endBy(m.Order.Decided)\n", "", "TestAClosingEndsCapture", ""}},
+	{"an urgent order by anybody in office", weakened{lawFile, "u.By == record.Minister && e.Of(u.By) ||", "true ||", "TestWhoMaySign", ""}},
+	{"a hold by a clerk", weakened{lawFile, "o.Kind == record.Milestone && e.Of(record.Clerk)", "e.Of(record.Clerk)", "TestWhoMaySign", ""}},
+	{"a term from any first interception", off(lawFile, "!s.starts.IsZero() && s.starts.Before(start)", "TestTheAmericanTermRuns")},
+	{"an extension of what nobody confirmed", weakened{lawFile, "case s.Urgent && (!s.Confirmed || o.Decided.Before(s.confirmedAt)):", "case false:", "TestWhatComesTooLateToAnUrgentMeasure", ""}},
+	{"a third renewal", weakened{lawFile, "case p.Renewals > 0 && s.renewals >= p.Renewals:", "case false:", "TestWhatIsExtendedOnceOrNever", ""}},
+	{"a cap passed without reasons", off(lawFile, "o.Kind == record.Extension && !present[x.Field](o)", "TestTheItalianCap")},
+	{"a privilege forgotten", weakened{lawFile, "list = slices.Clone(list)\n\tfor _, one := range more", "list = nil\n\tfor _, one := range more", "TestThePrivilegedListOnlyGrows", ""}},
+	{"a member refused for what was decided later", weakened{lawFile, "then, known := asOf(chain, next.Order.Decided, state)", "then, known := state, chain", "TestAClosingEndsCapture", ""}},
+	{"a destruction under a hold", off(destroyFile, "held(chain, d, t)", "TestAHoldAlwaysWins")},
+	{"a destruction whose time has not come", weakened{destroyFile, "\t\tif !when.IsZero() && !t.Before(when) {\n", "\t\tif true {\n", "TestTheTwoSteps", ""}},
+	{"a destruction that cannot be taken back", off(destroyFile, "t.Before(d.Ready)", "TestTheTwoSteps|TestADestructionIsTakenBack")},
+	{"a destruction that was taken back", off(destroyFile, "takenBack(p, chain, &m)", "TestADestructionIsTakenBack")},
+	{"a destruction taken back when it is done", weakened{destroyFile, "o.Lifts == m.Hash && o.Decided.Before(p.ready(&m.Order)) {", "o.Lifts == m.Hash {", "TestADestructionIsTakenBack", ""}},
+	{"a destruction under a suspended order", off(destroyFile, "s.Suspended", "TestADestructionIsTakenBack")},
+	{"a report ahead of its time", weakened{clocksFile, "served < dates && at.After(start.AddDate(0, 0, served*every))", "served < dates", "TestReportsAreDue", ""}},
+	{"a final report before the end", weakened{clocksFile, "if at := w.milestone(name); !at.Before(w.s.Capture.Until) {", "if at := w.milestone(name); !at.IsZero() {", "TestTheClocksOfASpanishOrder", ""}},
 
 	// What the kill harness is for.
 	{"a pack that is registered and not in the log when a function is killed", weakened{depositFile,
