@@ -174,7 +174,7 @@ func (c *checker) terms() {
 	if p.Renewals < 0 || p.Renewals > 100 || p.Renewals > 0 && p.ExtensionTerm.None {
 		c.fault("renewals", "contradicts the extension term, or is no number of extensions")
 	}
-	if e := p.CapException; e != (Item{}) {
+	if e := p.CapException; e.Field != "" || e.Name != "" || e.Article != "" {
 		if present[e.Field] == nil || p.Cap.None {
 			c.fault("capException", "names no field of an order, or there is no cap")
 		}

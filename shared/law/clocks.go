@@ -3,7 +3,6 @@ package law
 import (
 	"cmp"
 	"slices"
-	"strings"
 	"time"
 
 	"arca.example/arca/shared/record"
@@ -296,11 +295,10 @@ func (w *watch) destruction() {
 
 // step gives two clocks: that a destruction is ordered, and that it was carried out and certified.
 func (w *watch) step(step *Step) {
-	suffix := "-" + string(rune('0'+step.Step))
 	due := w.demand(step)
 	if !due.allowed.IsZero() && due.demanded.IsZero() {
 		w.limit(Clock{Name: ClockRetention, Due: due.allowed, Article: step.Article, Concerns: court,
-			Says: "kept until then; from then on a judge may order the destruction of " + step.What}, Term{Years: 1})
+			Says: step.keeps}, Term{Years: 1})
 		due.awaits = "a judge, who may order it from " + instant(due.allowed)
 	}
 	var ordered, ready time.Time
@@ -310,7 +308,7 @@ func (w *watch) step(step *Step) {
 		}
 	}
 	hold := held(w.chain, Doomed{Step: step.Step}, w.now)
-	c := Clock{Name: "destruction" + suffix, Due: due.demanded, Awaits: due.awaits, Article: step.Article, Concerns: court, Says: "a judge orders the destruction of " + step.What}
+	c := Clock{Name: step.clock, Due: due.demanded, Awaits: due.awaits, Article: step.Article, Concerns: court, Says: step.orders}
 	if hold && ordered.IsZero() {
 		c.Due, c.Awaits = time.Time{}, "the end of a hold"
 	}
@@ -318,9 +316,9 @@ func (w *watch) step(step *Step) {
 	if ordered.IsZero() {
 		return
 	}
-	c = Clock{Name: "execution" + suffix, Due: ready, Concerns: []record.Role{record.Clerk, record.Custodian}, Article: step.Article,
+	c = Clock{Name: step.execution, Due: ready, Concerns: []record.Role{record.Clerk, record.Custodian}, Article: step.Article,
 		Says: "the destruction is carried out, and its certificate filed"}
-	done := w.milestone("destroyed" + suffix)
+	done := w.milestone(step.destroyed)
 	if hold && done.IsZero() {
 		c.Due, c.Awaits = time.Time{}, "the end of a hold"
 	}
@@ -336,11 +334,10 @@ type demand struct {
 
 func (w *watch) demand(step *Step) demand {
 	d := demand{term: Term{Days: 1}}
-	var awaits []string
-	for _, t := range step.Triggers {
+	for i := range step.Triggers {
+		t := &step.Triggers[i]
 		at := w.p.happened(w.chain, &w.s, t)
 		if at.IsZero() {
-			awaits = append(awaits, t.String())
 			continue
 		}
 		if d.allowed.IsZero() || at.Before(d.allowed) {
@@ -354,15 +351,15 @@ func (w *watch) demand(step *Step) demand {
 		}
 	}
 	if d.demanded.IsZero() {
-		d.awaits = strings.Join(awaits, ", or ")
+		d.awaits = step.awaits
 	}
 	return d
 }
 
 // keeping are the review of the need to keep, until everything is destroyed, and the ends of holds.
 func (w *watch) keeping() {
-	last := "destroyed-" + string(rune('0'+len(w.p.Destruction.Steps)))
-	if r := w.p.Review; !r.None && w.milestone(last).IsZero() {
+	last := &w.p.Destruction.Steps[len(w.p.Destruction.Steps)-1]
+	if r := w.p.Review; !r.None && w.milestone(last.destroyed).IsZero() {
 		from := latest(w.s.Decided, w.milestone(Reviewed))
 		w.add(Clock{Name: ClockReview, Due: w.p.End(from, r), Concerns: court, Says: "review whether the recordings still have to be kept"}, r, time.Time{})
 	}

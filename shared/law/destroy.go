@@ -148,7 +148,8 @@ func (p *Profile) triggered(chain []Member, s *State, number int, t time.Time) e
 		return problem.New(problem.Invalid, "the statute profile %s has no step %d of destruction; it has %d", p.Name, number, len(p.Destruction.Steps))
 	}
 	var wanted []string
-	for _, trigger := range step.Triggers {
+	for i := range step.Triggers {
+		trigger := &step.Triggers[i]
 		when := p.happened(chain, s, trigger)
 		if !when.IsZero() && !t.Before(when) {
 			return nil
@@ -169,7 +170,7 @@ func (t Trigger) String() string {
 }
 
 // happened is when a trigger is reached, as things are known; zero: not known to be.
-func (p *Profile) happened(chain []Member, s *State, trigger Trigger) time.Time {
+func (p *Profile) happened(chain []Member, s *State, trigger *Trigger) time.Time {
 	at := p.eventAt(chain, s, trigger.Event)
 	if at.IsZero() || trigger.After == (Term{}) {
 		return at

@@ -541,7 +541,6 @@ func narrower(now, next record.Scope) (record.Scope, error) {
 			return now, problem.New(problem.Denied, "the order names a kind of communication that the chain does not cover; it needs an authorisation of its own")
 		}
 	}
-	now = cloneScope(now)
 	if len(next.Identifiers) > 0 {
 		now.Identifiers = slices.Clone(next.Identifiers)
 	}

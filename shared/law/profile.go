@@ -106,6 +106,8 @@ type Item struct {
 	Field   string `json:"field,omitzero"`
 	Name    string `json:"name"`
 	Article string `json:"article"`
+
+	has func(*record.Order) bool // whether an order has it; nil for a request's
 }
 
 // Start says what starts the first term: "decision", or "first-interception" but Latest after the decision at the latest.
@@ -156,6 +158,21 @@ type Step struct {
 	What     string    `json:"what"`
 	Triggers []Trigger `json:"triggers"` // any of them
 	Article  string    `json:"article"`
+
+	// What its clocks say, put together once.
+	clock, execution, destroyed string
+	orders, keeps, awaits       string
+}
+
+func (s *Step) words() {
+	suffix := "-" + string(rune('0'+s.Step))
+	s.clock, s.execution, s.destroyed = "destruction"+suffix, "execution"+suffix, "destroyed"+suffix
+	s.orders, s.keeps = "a judge orders the destruction of "+s.What, "kept until then; from then on a judge may order the destruction of "+s.What
+	var awaits []string
+	for _, t := range s.Triggers {
+		awaits = append(awaits, t.String())
+	}
+	s.awaits = strings.Join(awaits, ", or ")
 }
 
 // Trigger is what a destruction needs to have happened.
@@ -281,6 +298,12 @@ func parseProfile(b []byte) (*Profile, error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
+	for i := range p.Destruction.Steps {
+		p.Destruction.Steps[i].words()
+	}
+	for i := range p.Items {
+		p.Items[i].has = present[p.Items[i].Field]
+	}
 	zone, err := profileFiles.ReadFile("profiles/" + strings.ReplaceAll(p.Zone, "/", "-") + ".tzif")
 	if err != nil {
 		return nil, fmt.Errorf("zone: there is no data of %q", p.Zone)
@@ -351,8 +374,8 @@ func (p *Profile) Cite(key string) string { return p.Articles[key].Cite }
 
 // lacks names the first mandatory item that an order does not have.
 func (p *Profile) lacks(o *record.Order) error {
-	for _, i := range p.Items {
-		if !present[i.Field](o) {
+	for k := range p.Items {
+		if i := &p.Items[k]; !i.has(o) {
 			return problem.New(problem.Invalid, "the order lacks %s (%s)", i.Name, p.Cite(i.Article))
 		}
 	}
