@@ -158,9 +158,10 @@ func (a *app) journals(ctx context.Context, f *installation.Folder, me actor, ch
 	for _, party := range custody.Parties {
 		j := custody.Journal{Party: party}
 		bar := a.progress("reading the " + party + "'s journal")
-		err := eachLogged(ctx, f.Keyholder(party, me.signer), chain, func(l wire.LoggedEvent) {
+		err := eachLogged(ctx, f.Keyholder(party, me.signer), chain, func(l wire.LoggedEvent) error {
 			j.Lines = append(j.Lines, custody.Line{Event: l.Event, Proof: l.Proof, Random: l.Random, State: l.State})
 			bar.at(int64(len(j.Lines)), int64(len(j.Lines)))
+			return nil
 		})
 		bar.end()
 		if err != nil {
@@ -172,7 +173,7 @@ func (a *app) journals(ctx context.Context, f *installation.Folder, me actor, ch
 }
 
 // eachLogged follows a journal to its end. A keyholder whose journal has none is stopped.
-func eachLogged(ctx context.Context, k *wire.Keyholder, chain record.Digest, yield func(wire.LoggedEvent)) error {
+func eachLogged(ctx context.Context, k *wire.Keyholder, chain record.Digest, yield func(wire.LoggedEvent) error) error {
 	for n := 0; n < custody.MaxLines; {
 		page, err := k.Log(ctx, chain, int64(n)+1)
 		if err != nil {
@@ -182,7 +183,9 @@ func eachLogged(ctx context.Context, k *wire.Keyholder, chain record.Digest, yie
 			return nil
 		}
 		for _, l := range page.Events {
-			yield(l)
+			if err := yield(l); err != nil {
+				return err
+			}
 		}
 		n += len(page.Events)
 	}

@@ -173,6 +173,7 @@ func writeDraft(o record.Order, profile *law.Profile, source func(field string) 
 	b.WriteString("  \"grounds\": {\n")
 	g := o.Grounds
 	member("    ", "offence", g.Offence, source("grounds.offence"), ",")
+	member("    ", "group", g.Group, "a code for the group of the offence, as organised-crime, by which oversight counts; may stay empty", ",")
 	member("    ", "indicia", g.Indicia, source("grounds.indicia"), ",")
 	member("    ", "persons", g.Persons, source("grounds.persons"), ",")
 	member("    ", "extent", g.Extent, source("grounds.extent"), ",")

@@ -16,7 +16,7 @@ var layers = [][]string{
 	{"shared/problem"},
 	{"shared/record"},
 	{"shared/seal", "shared/ledger", "shared/store", "shared/keys"},
-	{"shared/bundle", "shared/custody", "shared/policy", "shared/notify", "shared/law", "shared/stamp", "shared/wire"},
+	{"shared/bundle", "shared/custody", "shared/oversight", "shared/policy", "shared/notify", "shared/law", "shared/stamp", "shared/wire"},
 	{"shared/vault", "shared/keyholder", "shared/collector", "shared/mirror", "shared/reader", "shared/witness", "shared/audit"},
 	{"shared/edge"},
 	{"functions"},

@@ -267,7 +267,7 @@ func (r *reading) noteRelease(j *journal, e event, hold func(string, string, boo
 // types are the statements that an event of a kind can hold.
 var types = map[record.EventKind][]record.Type{
 	record.EventAsked: {record.TypeRequest}, record.EventApproved: {record.TypeApproval}, record.EventDenied: {record.TypeApproval},
-	record.EventRefused: {record.TypeRequest, record.TypeApproval, record.TypeAct, record.TypeRefusal},
+	record.EventRefused: {record.TypeOrder, record.TypeRequest, record.TypeApproval, record.TypeAct, record.TypeRefusal},
 	record.EventFound:   {record.TypeAct}, record.EventOpened: {record.TypeAct}, record.EventCopied: {record.TypeAct}, record.EventDisclosed: {record.TypeAct},
 	record.EventAnnotated: {record.TypeAct}, record.EventMoved: {record.TypeAct},
 }

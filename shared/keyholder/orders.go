@@ -54,12 +54,41 @@ func (k *Keyholder) Admit(ctx context.Context, raw string) (Chain, error) {
 		}
 		return c.inService(raw)
 	}); err != nil {
-		return Chain{}, err
+		return Chain{}, k.refuseMember(ctx, hash, raw, err)
 	}
 	if k.cfg.Invoke != nil {
 		_ = k.cfg.Invoke(ctx) // the weekly schedule and the collector's own question do the same later
 	}
 	return k.chain(ctx, hash)
+}
+
+// refuseMember journals once, in the case of its order, that the law does not allow a member which somebody in service signed: how often a
+// statute's limits are run against is counted.
+func (k *Keyholder) refuseMember(ctx context.Context, of record.Digest, raw string, why error) error {
+	if !refusal(why) {
+		return why
+	}
+	if _, err := k.chain(ctx, of); err != nil {
+		return why // a chain that is not known here has no journal to write in
+	}
+	st, err := record.Peek(raw)
+	if err != nil {
+		return why
+	}
+	if err := k.act(ctx, of, func(c *change) error {
+		name := "refused/" + st.Hash.String()
+		var before bool
+		if found, err := c.load(name, &before); err != nil || found {
+			return err
+		}
+		if _, err := c.journal(of, record.EventRefused, record.StatementEvent{By: st.Author, Reason: problem.MessageOf(why), Rule: law.RuleOf(why), Statement: raw}); err != nil {
+			return err
+		}
+		return c.put(name, true)
+	}); err != nil {
+		return err
+	}
+	return why
 }
 
 // openMember verifies a member's signature by somebody enrolled who may sign it (law.MaySign). inService demands that

@@ -54,6 +54,7 @@
 package law
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -341,10 +342,10 @@ func (s *State) checkWindow(p *Profile, o *record.Order) error {
 	if !end.IsZero() && s.Capture.Until.After(end) {
 		x := p.CapException
 		if x.Field == "" {
-			return problem.New(problem.Denied, "with all its extensions the measure lasts at most %s, so it ends by %s (%s)", p.Cap, instant(end), p.Cite(p.Cap.Article))
+			return problem.Wrap(problem.Denied, errCap, "with all its extensions the measure lasts at most %s, so it ends by %s (%s)", p.Cap, instant(end), p.Cite(p.Cap.Article))
 		}
 		if o.Kind == record.Extension && !present[x.Field](o) {
-			return problem.New(problem.Denied, "with all its extensions the measure lasts at most %s, so it ends by %s, unless the order gives %s (%s)", p.Cap, instant(end), x.Name, p.Cite(x.Article))
+			return problem.Wrap(problem.Denied, errCap, "with all its extensions the measure lasts at most %s, so it ends by %s, unless the order gives %s (%s)", p.Cap, instant(end), x.Name, p.Cite(x.Article))
 		}
 		s.Cap = time.Time{}
 	}
@@ -352,6 +353,19 @@ func (s *State) checkWindow(p *Profile, o *record.Order) error {
 		return problem.New(problem.Invalid, "access to the recordings must not end before the measure does")
 	}
 	return nil
+}
+
+// RuleCap is the rule that no extension passes the statute's cap.
+const RuleCap = "cap"
+
+var errCap = errors.New("past the cap")
+
+// RuleOf names the rule by which Admit refused, for the rules whose breaches are counted; else "".
+func RuleOf(err error) string {
+	if errors.Is(err, errCap) {
+		return RuleCap
+	}
+	return ""
 }
 
 // capFrom is the latest end of a measure decided then; zero: there is none.

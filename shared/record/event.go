@@ -105,7 +105,8 @@ type StatementEvent struct {
 	Purpose   string `json:"purpose,omitzero"`   // asked
 	Reason    string `json:"reason,omitzero"`
 	Request   Digest `json:"request,omitzero"`
-	Statement string `json:"statement"` // as signed
+	Rule      string `json:"rule,omitzero"` // refused order: which rule of package law forbids it, if that is counted
+	Statement string `json:"statement"`     // as signed
 }
 
 // AdmittedEvent is the body of EventAdmitted.

@@ -119,6 +119,9 @@ var (
 	IdentifierKinds    = []string{"msisdn", "imsi", "imei", "email", "sip", "ip", "liid", "username"}
 )
 
+// groupForm is a code that a court has for a group of offences; nothing of a case fits in it by accident.
+var groupForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
+
 // numberForm is how deliveries write a telephone number (ITU-T E.164).
 var numberForm = regexp.MustCompile(`^\+[1-9][0-9]{4,14}$`)
 
@@ -147,6 +150,7 @@ type Grounds struct {
 	Extent     string   `json:"extent,omitzero"`     // c) extent of the measure
 	Motivation string   `json:"motivation,omitzero"` // c) under the principles of 588 bis a
 	Duration   string   `json:"duration,omitzero"`   // e) as the judge worded it
+	Group      string   `json:"group,omitzero"`      // a code of the offence's group, as organised-crime: only oversight counts by it
 	Purpose    string   `json:"purpose,omitzero"`    // g) what is sought
 	Obliged    string   `json:"obliged,omitzero"`    // h) obliged subject, if known, with its duty of collaboration and secrecy
 }
@@ -186,6 +190,9 @@ func (o *Order) Validate() error {
 		if err := CheckText(s); err != nil {
 			return err
 		}
+	}
+	if g.Group != "" && !groupForm.MatchString(g.Group) {
+		return problem.New(problem.Invalid, "the code of an offence group is a word of at most 40 small letters, digits and hyphens, as organised-crime")
 	}
 	if o.Sequence < 0 || o.Sequence > 1000 || o.Reports.EveryDays < 0 || o.Reports.EveryDays > 366 {
 		return problem.New(problem.Invalid, "sequence numbers run from 0 to 1000 and reports come at least once a year")

@@ -79,6 +79,26 @@ func (r *run) release() error {
 	return nil
 }
 
+// oversight measures a yearly report over a million events of one keyholder.
+func (r *run) oversight() error {
+	_, found, err := r.goBench("./shared/oversight", "^BenchmarkReport$", "-benchtime", "1x")
+	if err != nil {
+		return err
+	}
+	spent, err := need(found, "Report", "cpu-s/1000000-events")
+	if err != nil {
+		return err
+	}
+	peak, err := need(found, "Report", "peak-MiB")
+	if err != nil {
+		return err
+	}
+	r.table.within("oversight report over 1,000,000 events, processor time", time.Duration(spent*float64(time.Second)), 30*time.Second)
+	const limit = 500
+	r.table.add(line{"the same, largest memory", fmt.Sprintf("%.0f MiB", peak), "", fmt.Sprintf("%.2f", peak/limit), "≤ 500 MiB", peak <= limit})
+	return nil
+}
+
 // start measures the cold start of every handler on a Runtime API stand-in, and the archive's size.
 func (r *run) start() error {
 	names, found, err := r.goBench("./cmd/bootstrap", "^BenchmarkStart$", "-benchtime", "21x")

@@ -39,7 +39,7 @@ type part struct {
 // parts in the order in which they run. Seal, mirror and open share one installation.
 var parts = []part{
 	{"seal", (*run).large}, {"mirror", (*run).large}, {"open", (*run).large},
-	{"packs", (*run).packs}, {"log", (*run).log}, {"start", (*run).start}, {"release", (*run).release}, {"scrub", (*run).scrub}, {"law", (*run).law},
+	{"packs", (*run).packs}, {"log", (*run).log}, {"start", (*run).start}, {"release", (*run).release}, {"scrub", (*run).scrub}, {"law", (*run).law}, {"oversight", (*run).oversight},
 }
 
 func main() {
