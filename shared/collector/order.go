@@ -156,6 +156,8 @@ func notInForce(court, custodian string) error {
 		switch state {
 		case law.Revoked:
 			return problem.New(problem.Denied, "the order was revoked; nothing is sealed under it")
+		case law.Rejected:
+			return problem.New(problem.Denied, "the judge did not confirm the urgent measure; nothing is sealed under it")
 		case law.Suspended:
 			return problem.New(problem.Denied, "the order is suspended; nothing is sealed under it until the judge resumes it")
 		case law.Lapsed:

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -247,6 +248,9 @@ var parts = []struct {
 	{"a list of recordings", func(o *Order) bool { return len(o.Recordings) > 0 }, []OrderKind{Destruction, Compartment, Hold}},
 	{"an end (until)", func(o *Order) bool { return !o.Until.IsZero() }, []OrderKind{Hold, Notice, Compartment}},
 	{"a person who screens", func(o *Order) bool { return o.Screener != (KeyID{}) }, []OrderKind{Compartment}},
+	{"a window, an end of access, a scope, grounds or reports", func(o *Order) bool {
+		return o.Capture != (Window{}) || !o.AccessEnd.IsZero() || len(o.Scope.Identifiers)+len(o.Scope.Kinds) > 0 || o.Reports != (Reports{}) || !reflect.DeepEqual(o.Grounds, Grounds{})
+	}, []OrderKind{Authorisation, Extension, Narrowing}},
 	{"a verdict", func(o *Order) bool { return o.Verdict != "" }, []OrderKind{Compartment, Notice}},
 }
 

@@ -34,6 +34,8 @@ func TestAMemberSaysWhatItsKindIsAbout(t *testing.T) {
 		"an end":         func(o *Order) { o.Until = when; o.Verdict = VerdictDefer },
 		"a verdict":      func(o *Order) { o.Verdict = VerdictRelease },
 		"another's":      func(o *Order) { o.Verdict = "perhaps" },
+		"a window":       func(o *Order) { o.Capture = Window{From: when, Until: when.Add(time.Hour)} },
+		"grounds":        func(o *Order) { o.Grounds.Persons = []string{"x"} },
 		"step 3":         func(o *Order) { o.Step = 3 },
 		"one twice":      func(o *Order) { o.Recordings = append(one, one[0]) },
 		"no recording":   func(o *Order) { o.Recordings = []Reference{{Batch: ID{1}}} },
@@ -42,7 +44,7 @@ func TestAMemberSaysWhatItsKindIsAbout(t *testing.T) {
 		"unnamed number": func(o *Order) { o.Privileged = []Privilege{{Category: "counsel"}} },
 	}
 	allowed := map[OrderKind][]string{
-		Authorisation: {"urgent", "privileged"}, Extension: {"privileged"}, Narrowing: {"privileged"}, Milestone: {"a milestone"},
+		Authorisation: {"urgent", "privileged", "a window", "grounds"}, Extension: {"privileged", "a window", "grounds"}, Narrowing: {"privileged", "a window", "grounds"}, Milestone: {"a milestone"},
 		Hold: {"recordings"}, Destruction: {"a step", "recordings"}, Compartment: {"a verdict", "recordings"}, Notice: {"an end"},
 	}
 	for _, kind := range orderKinds {
