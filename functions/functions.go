@@ -12,6 +12,7 @@ import (
 
 	"arca.example/arca/functions/arrived"
 	"arca.example/arca/functions/deposit"
+	"arca.example/arca/functions/destroy"
 	"arca.example/arca/functions/lapse"
 	"arca.example/arca/functions/ledger"
 	"arca.example/arca/functions/notes"
@@ -50,6 +51,7 @@ var All = map[string]Entry{
 	"release":  {release.Needs, release.New},
 	"people":   {people.Needs, people.New},
 	"lapse":    {lapse.Needs, lapse.New},
+	"destroy":  {destroy.Needs, destroy.New},
 }
 
 // Open reads the settings of the function named name and builds it. resources

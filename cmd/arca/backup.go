@@ -21,6 +21,7 @@ import (
 	"arca.example/arca/shared/keys"
 	"arca.example/arca/shared/local/installation"
 	"arca.example/arca/shared/problem"
+	"arca.example/arca/shared/record"
 )
 
 // What a backup consists of. FILE holds rows (for the vault, packs too), FILE.keys the root keys, apart, so that they can lie in
@@ -72,25 +73,101 @@ type backupAnswer struct {
 }
 
 func (a *app) backupCommand() *cobra.Command {
-	var out string
+	var out, destroyed, elsewhere string
 	var recipients []string
+	var list bool
 	c := a.command(spec{
 		use: "backup PARTY", short: "Back up a party: rows, and the root keys apart, encrypted to recovery identities",
 		long: "PARTY is vault, court or custodian. Writes a consistent copy of its rows (and the vault's packs) to FILE, and its root keys (and a\n" +
 			"keyholder's offices) to FILE.keys, both encrypted to every --recovery recipient. The party may run meanwhile.\n\n" +
-			"A backup outlives destruction: make a new one after each, and destroy the old ones.",
-		example: "arca backup court -o court.backup --recovery $RECIPIENT",
+			"A backup outlives destruction: make a new one after each, destroy the old ones, and say so. A keyholder lists every copy of its roots: --list shows\n" +
+			"them, --destroyed NAME confirms that one is destroyed, --elsewhere NAME adds one that was made by other means, such as a second HSM. A certificate\n" +
+			"of destruction (arca destroyed) says which copies of the destroyed root are confirmed destroyed and which are not.",
+		example: "arca backup court -o court.backup --recovery $RECIPIENT\narca backup court --list\narca backup court --destroyed court.backup.keys",
 		args:    cobra.ExactArgs(1),
 		run: func(cmd *cobra.Command, args []string) error {
+			if list || destroyed != "" || elsewhere != "" {
+				return a.copies(cmd.Context(), args[0], destroyed, elsewhere)
+			}
+			if out == "" || len(recipients) == 0 {
+				return misuse{errors.New("a backup needs a file (-o) and a recovery recipient (--recovery), made with arca recovery")}
+			}
 			return a.backup(cmd.Context(), args[0], out, recipients)
 		},
 	})
 	c.ValidArgs = []cobra.Completion{"vault", "court", "custodian"}
 	c.Flags().StringVarP(&out, "output", "o", "", "file to write")
 	c.Flags().StringArrayVar(&recipients, "recovery", nil, "recipient (age1pq1…), made by arca recovery; may be repeated")
-	_ = c.MarkFlagRequired("output")
-	_ = c.MarkFlagRequired("recovery")
+	c.Flags().BoolVar(&list, "list", false, "show the listed copies of a keyholder's roots")
+	c.Flags().StringVar(&destroyed, "destroyed", "", "name of a listed copy that was destroyed")
+	c.Flags().StringVar(&elsewhere, "elsewhere", "", "name for a copy of the roots in use that was made by other means")
 	return c
+}
+
+// copiesAnswer lists copies of a keyholder's roots.
+type copiesAnswer struct {
+	Party  string       `json:"party"`
+	Copies []listedCopy `json:"copies"`
+}
+
+type listedCopy struct {
+	record.Backup
+	Current bool `json:"current"` // holds only roots that are in use
+}
+
+// copies shows and changes the list of copies.
+func (a *app) copies(ctx context.Context, party, destroyed, elsewhere string) error {
+	if party != "court" && party != "custodian" {
+		return problem.New(problem.Invalid, "court and custodian list the copies of their roots; the vault has no ring")
+	}
+	f, err := a.folder()
+	if err != nil {
+		return err
+	}
+	k, closes, err := f.Desk(ctx, party)
+	if err != nil {
+		return err
+	}
+	defer closes()
+	if elsewhere != "" {
+		if err := k.ListCopy(ctx, elsewhere); err != nil {
+			return err
+		}
+	}
+	if destroyed != "" {
+		if err := k.ConfirmBackup(ctx, destroyed); err != nil {
+			return err
+		}
+	}
+	all, inUse, err := k.Backups(ctx)
+	if err != nil {
+		return err
+	}
+	out := copiesAnswer{Party: party, Copies: []listedCopy{}}
+	for _, b := range all {
+		old := slices.ContainsFunc(b.Roots, func(id string) bool { return !slices.Contains(inUse, id) })
+		out.Copies = append(out.Copies, listedCopy{b, !old})
+	}
+	return a.show(out, out.write)
+}
+
+func (out copiesAnswer) write(p *page) {
+	if len(out.Copies) == 0 {
+		p.line("No copy of the roots of the %s is listed.", out.Party)
+		return
+	}
+	var rows [][]string
+	for _, c := range out.Copies {
+		state := "of the roots in use"
+		switch {
+		case !c.Confirmed.IsZero():
+			state = "confirmed destroyed " + when(c.Confirmed)
+		case !c.Current:
+			state = "holds a root that was destroyed: destroy this copy too"
+		}
+		rows = append(rows, []string{c.Name, when(c.Made), state})
+	}
+	p.table([]string{"COPY", "MADE", "STATE"}, rows)
 }
 
 // checkParty refuses what has no rows of its own.
@@ -119,7 +196,7 @@ func (a *app) backup(ctx context.Context, party, out string, recipients []string
 	}
 	answer := backupAnswer{Party: party, File: out, Keys: out + keysEnding}
 	// Keys first: rows without keys would look like a backup and be none.
-	inKeys, err := writeArchive(answer.Keys, to, func(t *archive) error { return t.addKeys(f, party, to) })
+	inKeys, err := writeArchive(answer.Keys, to, func(t *archive) error { return t.addKeys(ctx, f, party, filepath.Base(answer.Keys), to) })
 	if err != nil {
 		return err
 	}
@@ -201,8 +278,12 @@ func (t *archive) addFile(name, path string) error {
 	return t.add(name, info.Size(), file)
 }
 
-func (t *archive) addKeys(f *installation.Folder, party string, to []age.Recipient) error {
-	roots, err := f.ExportRoots(party, to...)
+func (t *archive) addKeys(ctx context.Context, f *installation.Folder, party, name string, to []age.Recipient) error {
+	export := func() ([]byte, error) { return f.ExportKeyholder(ctx, party, name, to...) }
+	if party == "vault" {
+		export = func() ([]byte, error) { return f.ExportRoots(party, to...) }
+	}
+	roots, err := export()
 	if err != nil {
 		return err
 	}

@@ -109,6 +109,7 @@ func (a *app) root() *cobra.Command {
 		a.decideCommand("deny", "Deny another person's request", "arca deny $REQUEST2 --reason 'not needed' --as sofia", false),
 		a.noticeCommand(), a.openCommand(), a.noteCommand(), a.transcriptCommand(), a.resealCommand(), a.compartmentCommand(), a.logCommand(), a.custodyCommand(),
 		a.oversightCommand(), a.backupCommand(), a.restoreCommand(), a.recoveryCommand(), a.bundleCommand(), a.verifyCommand(), a.demoCommand(),
+		a.destroyCommand(), a.destroyedCommand(),
 		exitCodesTopic(),
 	)
 	return root

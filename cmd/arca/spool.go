@@ -14,6 +14,7 @@ import (
 	"arca.example/arca/shared/local/installation"
 	"arca.example/arca/shared/mirror"
 	"arca.example/arca/shared/problem"
+	"arca.example/arca/shared/record"
 )
 
 type spoolAnswer struct {
@@ -26,7 +27,7 @@ type spoolAnswer struct {
 }
 
 func (a *app) spoolCommand() *cobra.Command {
-	var place, folder string
+	var place, folder, order, week string
 	var flush, refusals, mine bool
 	var fill uint64
 	c := a.command(spec{
@@ -35,8 +36,10 @@ func (a *app) spoolCommand() *cobra.Command {
 			"and both keyholders' receipts. --refusals also lists what was delivered and not sealed. --receipts brings a folder of receipts\n" +
 			"up to date. --flush sends now. " + flushTells + "\n" +
 			"--mine shows, and with --flush sends, what you sealed yourself (arca note, transcript, reseal) instead of the collector's.\n" +
-			"--fill puts a dummy pack under a number that another collector has abandoned, where mirrors wait; the vault allows it after six hours.",
-		example: "arca spool\narca spool --flush --refusals --receipts receipts",
+			"--fill puts a dummy pack under a number that another collector has abandoned, where mirrors wait; the vault allows it after six hours.\n\n" +
+			"--close says to both keyholders, for good, that nothing more of an order will come from this collector, or with --week of that week: only what\n" +
+			"every collector has closed can be destroyed. It is refused while something of the order waits here. The whole chain's id is needed.",
+		example: "arca spool\narca spool --flush --refusals --receipts receipts\narca spool --close $CHAIN",
 		args:    cobra.NoArgs,
 		run: func(cmd *cobra.Command, _ []string) error {
 			if mine {
@@ -45,9 +48,15 @@ func (a *app) spoolCommand() *cobra.Command {
 			if fill > 0 {
 				return a.fillGap(cmd.Context(), place, fill)
 			}
+			if order != "" {
+				return a.closeUnits(cmd.Context(), place, order, week)
+			}
 			return a.spool(cmd.Context(), place, folder, flush, refusals)
 		},
 	})
+	c.Flags().StringVar(&order, "close", "", "order of which this collector seals nothing more")
+	c.Flags().StringVar(&week, "week", "", "with --close: only this ISO week, as 2026-W47")
+	_ = c.RegisterFlagCompletionFunc("close", a.completeChains)
 	c.Flags().StringVar(&place, "collector", collectorPlace, "which collector of the installation")
 	c.Flags().StringVar(&folder, "receipts", "", "folder to write missing receipts to")
 	c.Flags().BoolVar(&flush, "flush", false, "send now, outside the schedule")
@@ -58,6 +67,42 @@ func (a *app) spoolCommand() *cobra.Command {
 		c.MarkFlagsMutuallyExclusive("mine", other)
 	}
 	return c
+}
+
+// closeUnits says for a collector that nothing more of an order will come.
+func (a *app) closeUnits(ctx context.Context, place, order, week string) error {
+	f, err := a.folder()
+	if err != nil {
+		return err
+	}
+	if err := installation.CheckName(place); err != nil {
+		return err
+	}
+	chain, err := record.ParseDigest(order)
+	if err != nil {
+		return err
+	}
+	c, err := a.openCollector(ctx, f, place, lockPatience)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	units, err := c.CloseUnits(ctx, chain, week)
+	if err != nil {
+		return err
+	}
+	out := struct {
+		Closed []string `json:"closed"` // weeks and compartments
+	}{[]string{}}
+	for _, u := range units {
+		out.Closed = append(out.Closed, u.Week+" "+u.Compartment)
+	}
+	return a.show(out, func(p *page) {
+		p.line("This collector seals nothing more in %s of the order.", plural(len(units), "unit"))
+		for _, line := range out.Closed {
+			p.line("  %s", line)
+		}
+	})
 }
 
 // fillGap fills one abandoned number.

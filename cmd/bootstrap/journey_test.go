@@ -56,7 +56,7 @@ func newCloud(t *testing.T, plan *fault.Plan) *cloud {
 		if err := table.CreateTable(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		keys := kmstest.New(t, "BaseRoot", "RingRoot")
+		keys := kmstest.New(t, "BaseRoot", "RingRoot", "NextRingRoot")
 		// As the template makes it: a key of KMS's own, enabled from the start.
 		material := make([]byte, 32)
 		rand.Read(material)
@@ -71,7 +71,7 @@ func newCloud(t *testing.T, plan *fault.Plan) *cloud {
 			env.Table = "arca-" + string(env.Party)
 			return c.services[env.Party].resources(env)
 		},
-		Params: map[string]string{"AWS::Region": storetest.TestRegion, "Bucket": storetest.TestBucket, "CopyBucket": storetest.TestCopy, "BaseRoot.Arn": keyARN + "BaseRoot", "RingRoot.Arn": keyARN + "RingRoot"},
+		Params: map[string]string{"AWS::Region": storetest.TestRegion, "Bucket": storetest.TestBucket, "CopyBucket": storetest.TestCopy, "BaseRoot.Arn": keyARN + "BaseRoot", "RingRoot.Arn": keyARN + "RingRoot", "NextRingRoot.Arn": keyARN + "NextRingRoot"},
 	})
 	return c
 }
@@ -142,6 +142,10 @@ func TestRightsOnRealEngines(t *testing.T) {
 	}
 }
 
+// usedLater is what a journey of one destruction does not come to: the root of the newest generation is destroyed by the destruction after it, or
+// when a hold undoes it.
+var usedLater = map[string]string{"destroy": "kms:DeleteImportedKeyMaterial@NextRingRoot"}
+
 func (c *cloud) holdAgainstRole(t *testing.T, name string) {
 	t.Helper()
 	recorder := c.calls[name]
@@ -158,6 +162,9 @@ func (c *cloud) holdAgainstRole(t *testing.T, name string) {
 	allowed, err := rights.OnKeys(arca.Template, name)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if later, ok := usedLater[name]; ok {
+		c.keys[name][later] = true
 	}
 	used := slices.Sorted(maps.Keys(c.keys[name]))
 	if !slices.Equal(used, allowed) {

@@ -504,6 +504,7 @@ func (w *World) Journey(n int) {
 	w.Verify()
 	w.Repeat()
 	w.look()
+	w.destroy()
 	w.stop()
 	w.Verify()
 }

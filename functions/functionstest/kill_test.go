@@ -47,6 +47,9 @@ var jobs = []struct {
 	{name: "release", before: func(w *World) { w.must(w.Decide("custodian", "content")); w.Sequence() },
 		do: func(w *World) error { _, err := w.Release("court", "content"); return err }, repeats: true},
 	{name: "lapse", do: func(w *World) error { w.Sequence(); return w.Tell("court") }},
+	{name: "close unit", before: func(w *World) { w.must(w.Mirror()); w.OpenAll(3); w.must(w.CloseUnit("custodian")) }, do: func(w *World) error { return w.CloseUnit("court") }},
+	{name: "condemn", before: func(w *World) { w.must(w.Condemn("custodian")) }, do: func(w *World) error { return w.Condemn("court") }},
+	{name: "destroy", before: func(w *World) { w.Advance(undo); w.Sequence() }, do: func(w *World) error { return w.Destroy("court") }},
 	{name: "repair", before: func(w *World) { w.Replicate(); w.Damage() }, do: (*World).Scrub},
 }
 
@@ -89,8 +92,8 @@ func TestKilledBetweenEveryTwoWrites(t *testing.T) {
 		w.must(job.do(w))
 		w.Drain()
 	}
-	w.must(w.Mirror())
-	w.OpenAll(3)
+	w.must(w.Destroy("custodian"))
+	w.Shredded()
 	w.Verify()
 }
 

@@ -90,7 +90,7 @@ type World struct {
 	Log     *LogBuffer
 	// Authorities stamp; none unless Options.Stamped.
 	Authorities []*stamptest.Authority
-	// Advance moves everybody's clock, where the test has one that moves.
+	// Advance moves everybody's clock; a test that has one of its own puts its own in place.
 	Advance func(time.Duration)
 
 	plans    map[string]*local.Plan
@@ -118,6 +118,8 @@ type stores struct {
 func Open(t *testing.T, o Options) *World {
 	t.Helper()
 	w := &World{T: t, Options: o, Log: &LogBuffer{}, stores: map[string]stores{}, attempts: 1}
+	w.Options.Now = func() time.Time { return o.Now().Add(w.state.Ahead) }
+	w.Advance = func(d time.Duration) { w.state.Ahead += d; w.saveState() }
 	w.Seed("open")
 	w.openWitnessFolder()
 	if o.Resources == nil {
@@ -127,7 +129,7 @@ func Open(t *testing.T, o Options) *World {
 	}
 	if o.Stamped {
 		for _, name := range []string{"authority-1", "authority-2"} {
-			w.Authorities = append(w.Authorities, stamptest.New(t, name, o.Now))
+			w.Authorities = append(w.Authorities, stamptest.New(t, name, w.Options.Now))
 		}
 	}
 	raw, err := os.ReadFile(w.path("trust.json"))
@@ -435,6 +437,7 @@ func (l *LogBuffer) String() string {
 
 // journeyState is what a world remembers of its journey from one process to the next.
 type journeyState struct {
+	Ahead time.Duration     `json:"ahead"` // of Options.Now, by Advance
 	First uint64            `json:"first"`
 	Slots record.Digest     `json:"slots"`
 	Whole record.Digest     `json:"whole"`

@@ -1,5 +1,5 @@
 // Package notes files collectors' batch notes at a keyholder and answers with
-// receipts, and journals what collectors refused to seal.
+// receipts, journals what collectors refused to seal, and takes their word that nothing more of a unit will come.
 package notes
 
 import (
@@ -40,6 +40,14 @@ func New(env edge.Env) (*edge.Function, error) {
 					return nil, err
 				}
 				return party.Accepted(k.FileRefusal(ctx, string(in.RawBody)))
+			})
+		huma.Register(api, party.Op("close-unit", http.MethodPost, "/v1/closings", "Say for a collector that nothing more of a unit will come"),
+			func(ctx context.Context, in *party.Statement) (*party.Answer[wire.Accepted], error) {
+				k, err := desk.Open(ctx)
+				if err != nil {
+					return nil, err
+				}
+				return party.Accepted(k.CloseUnit(ctx, string(in.RawBody)))
 			})
 	}}, nil
 }

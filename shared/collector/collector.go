@@ -36,6 +36,8 @@ type Keyholder interface {
 	FileNotes(ctx context.Context, notes ...[]byte) (receipts []string, refused []error, err error)
 	FileRefusal(ctx context.Context, statement string) error
 	FileAct(ctx context.Context, statement string) error
+	CloseUnit(ctx context.Context, statement string) error
+	UnitKeys(ctx context.Context, chain record.Digest) ([]string, error)
 	People(ctx context.Context) (wire.People, error)
 }
 
@@ -76,6 +78,7 @@ type Collector struct {
 	handed    map[uint64]bool // numbers that a Seal or Tick under way has in hand
 	entries   map[uint64]*entry
 	heads     map[seal.Unit]head
+	closed    map[seal.Unit]string // units of which nothing more will come, with the signed word
 	enrolment record.Joint
 }
 

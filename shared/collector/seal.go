@@ -190,8 +190,10 @@ func (c *Collector) prepareSome(ctx context.Context, groups []*group) []*group {
 	for _, g := range groups {
 		// Covered items only are worth a unit: a keyholder refuses weeks outside the window with the same words as we do.
 		if g.err == nil && slices.ContainsFunc(g.jobs, func(j *job) bool { return g.order.admits(&j.Item) == nil }) {
-			worth = append(worth, g)
-			units = append(units, seal.Unit{Order: g.chain, Week: g.week, Compartment: g.compartment, Classification: g.order.Classification})
+			u := seal.Unit{Order: g.chain, Week: g.week, Compartment: g.compartment, Classification: g.order.Classification}
+			if g.err = c.refuseClosed(u); g.err == nil {
+				worth, units = append(worth, g), append(units, u)
+			}
 		}
 	}
 	keys, errs := c.unitsOf(ctx, units...)

@@ -23,6 +23,7 @@ const (
 	numbersFile  = "numbers.json"
 	headsFile    = "heads.json"
 	refusalsFile = "refusals.jsonl"
+	closedFile   = "closed.jws"        // a line for each unit that was closed
 	reportedFile = "refusals.reported" // how many of them both keyholders have
 )
 
@@ -138,7 +139,7 @@ func (c *Collector) recover() error {
 	if err := c.readNumbers(); err != nil {
 		return err
 	}
-	if err := c.readHeads(); err != nil {
+	if err := errors.Join(c.readHeads(), c.readClosed()); err != nil {
 		return err
 	}
 	c.entries = map[uint64]*entry{}

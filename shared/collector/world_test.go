@@ -135,6 +135,7 @@ type fakeKeyholder struct {
 	says   func(*record.Status) // alters what a status says before it is signed
 
 	refusals map[record.Digest]bool // statements, by hash
+	closings map[record.Digest]bool
 }
 
 func newFakeKeyholder(w *world, role seal.Role) *fakeKeyholder {
@@ -239,6 +240,21 @@ func (k *fakeKeyholder) FileAct(_ context.Context, statement string) error {
 	}
 	return nil
 }
+
+func (k *fakeKeyholder) CloseUnit(ctx context.Context, statement string) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err := k.failing("close unit"); err != nil {
+		return err
+	}
+	if k.closings == nil {
+		k.closings = map[record.Digest]bool{}
+	}
+	k.closings[record.HashStatement(statement)] = true
+	return nil
+}
+
+func (k *fakeKeyholder) UnitKeys(context.Context, record.Digest) ([]string, error) { return nil, nil }
 
 func (k *fakeKeyholder) FileRefusal(ctx context.Context, statement string) error {
 	k.mu.Lock()

@@ -92,3 +92,12 @@ func (k *Keyholder) NoticesToAll(ctx context.Context, who Person) (int, error) {
 	out, err := k.NoticesOf(ctx, who, 0)
 	return len(out.Notices), err
 }
+
+// RingState tells where the ring stands.
+func (k *Keyholder) RingState(ctx context.Context) string {
+	var head ringHead
+	if _, err := k.read(ctx, ringHeadRow, &head); err != nil {
+		return err.Error()
+	}
+	return head.State
+}

@@ -25,7 +25,9 @@
 //	units/<chain>              list of the chain's units
 //	unit/<unit>                a unit's public keys, place of its seed in the ring
 //	filed/<unit>               count of its batches
-//	ring/head, ring/page/<n>   the shred ring (see ring.go)
+//	ring/head                  the shred ring: its generation and ring key (see ring.go)
+//	ring/page/<slot>/<n>       a page of it; ring/copy/<slot>/<n> the same once more
+//	kept/<batch>               where the kept halves of a batch are (see kept.go)
 //	batch/<batch>              a batch note
 //	batchof/<unit>/<n>         batch number n of a unit, by order of filing
 //	author/<unit>/<collector>  the collector's last batch of a unit
@@ -80,6 +82,8 @@ type Peer interface {
 	Status(ctx context.Context, nonce record.ID, chains ...record.Digest) (string, error)
 	// UnitKeys gives its signed unit keys of a chain, record.MaxUnitKeys to a statement.
 	UnitKeys(ctx context.Context, chain record.Digest) ([]string, error)
+	// Destroying gives its signed word over a nonce on what a decision to destroy takes there, if it may be carried out or was.
+	Destroying(ctx context.Context, nonce record.ID, chain, decision record.Digest) (string, error)
 }
 
 // Config is what a keyholder is given at start.
@@ -114,11 +118,8 @@ type Keyholder struct {
 	members    map[record.Digest]law.Member // verified chain members, by the hash of the whole statement
 }
 
-// Names of the roots: base seals rows and the signing key, ringRoot seals the shred ring's pages.
-const (
-	baseRoot = "base"
-	ringRoot = "ring-1"
-)
+// baseRoot seals rows and the signing key; each generation of the shred ring has a root of its own (rootName).
+const baseRoot = "base"
 
 // rowKeyName is the one row that is not sealed by the row key: it holds the row key, sealed by the base root.
 const rowKeyName = "row-key"
@@ -438,6 +439,20 @@ func readFound[T any](ctx context.Context, k *Keyholder, names []string) (map[st
 		}
 	}
 	return all, nil
+}
+
+// unmarshalRows reads rows that must all be there.
+func unmarshalRows(rows map[string]store.Row, into map[string]any) error {
+	for name, v := range into {
+		row, ok := rows[name]
+		if !ok {
+			return problem.Wrap(problem.Internal, errors.New("missing row "+name), "a record that must exist is missing; tell the operator: the rows need to be restored")
+		}
+		if err := unmarshalRow(row.Value, v); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // unmarshalRow reads our own bytes back: what fails here is damage, not a caller's mistake.

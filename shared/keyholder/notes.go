@@ -17,6 +17,7 @@ import (
 
 // collectorRow is where a collector stands in a unit: the next batch must name this one.
 type collectorRow struct {
+	Closed    bool          `json:"closed,omitzero"` // none will come: the collector's word
 	Number    uint64        `json:"number"`
 	Statement record.Digest `json:"statement"`
 }
@@ -227,7 +228,7 @@ func (k *Keyholder) checkSecret(note *seal.Note, unit unitRow, kept opened) erro
 	if err != nil {
 		return err
 	}
-	key, err := seal.NewUnitKey(seal.Seed(seed))
+	key, err := seal.NewUnitKey(seed)
 	if err != nil {
 		return err
 	}
@@ -325,14 +326,17 @@ func (c *change) follow(u seal.Unit, collector record.KeyID, number uint64, prev
 	if _, err := c.load(authorName(u, collector), &last); err != nil {
 		return err
 	}
+	if last.Closed {
+		return problem.New(problem.Gone, "the collector has said that nothing more of this unit will come; nothing more is filed")
+	}
 	if number != last.Number+1 || previous != last.Statement {
 		return problem.New(problem.Conflict, "the collector's batch before this one is missing here; file the batches of a unit in their order")
 	}
 	return c.put(authorName(u, collector), collectorRow{Number: number, Statement: hash})
 }
 
-// eachNote gives every note of a unit in the order of filing.
-func (k *Keyholder) eachNote(ctx context.Context, u seal.Unit, yield func(*seal.Note)) error {
+// eachNote gives every note of a unit in the order of filing, until yield returns an error, which is returned.
+func (k *Keyholder) eachNote(ctx context.Context, u seal.Unit, yield func(*seal.Note) error) error {
 	var unit filedRow
 	found, err := k.read(ctx, filedName(u), &unit)
 	if err != nil {
@@ -364,7 +368,9 @@ func (k *Keyholder) eachNote(ctx context.Context, u seal.Unit, yield func(*seal.
 			if err != nil {
 				return problem.Wrap(problem.Internal, err, "a stored batch note cannot be read; tell the operator: the rows need to be restored")
 			}
-			yield(note)
+			if err := yield(note); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

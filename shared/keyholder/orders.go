@@ -189,7 +189,11 @@ func (c *change) admit(trust Pinned, hash record.Digest, next law.Member, raw st
 			return err
 		}
 	}
-	if _, err := c.journal(hash, record.EventAdmitted, record.AdmittedEvent{Kind: next.Order.Kind, Member: next.Hash, Statement: raw}); err != nil {
+	made, err := c.journal(hash, record.EventAdmitted, record.AdmittedEvent{Kind: next.Order.Kind, Member: next.Hash, Statement: raw})
+	if err != nil {
+		return err
+	}
+	if err := c.listDestruction(hash, next, made); err != nil {
 		return err
 	}
 	row.Members = append(row.Members, raw)
@@ -353,8 +357,8 @@ func (k *Keyholder) Status(ctx context.Context, nonce record.ID, hashes ...recor
 	return statement, members, err
 }
 
-func (k *Keyholder) status(ctx context.Context, trust Pinned, nonce record.ID, hashes ...record.Digest) (record.Status, []Chain, error) {
-	s := record.Status{Audience: trust.Hash, Issued: k.now(), Nonce: nonce, Party: string(k.cfg.Party), Trust: trust.VersionSaid()}
+func (k *Keyholder) status(ctx context.Context, trust Pinned, nonce record.ID, hashes ...record.Digest) (s record.Status, list []Chain, err error) {
+	s = record.Status{Audience: trust.Hash, Issued: k.now(), Nonce: nonce, Party: string(k.cfg.Party), Trust: trust.VersionSaid()}
 	if err := distinct(hashes, record.MaxChains); err != nil {
 		return s, nil, err
 	}
@@ -363,7 +367,9 @@ func (k *Keyholder) status(ctx context.Context, trust Pinned, nonce record.ID, h
 		return s, nil, err
 	}
 	s.Enrolled, s.Suspended = all.digests()
-	s.Destroyed = record.SetDigest(nil) // destruction adds to this set
+	if s.Destroyed, err = k.destroyedDigest(ctx); err != nil {
+		return s, nil, err
+	}
 	chains, errs, err := k.readChains(ctx, hashes)
 	if err != nil {
 		return s, nil, err

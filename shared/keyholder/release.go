@@ -94,7 +94,7 @@ func (k *Keyholder) grant(ctx context.Context, asked Asked, at ledger.Checkpoint
 	if err := at.Within(r.Issued.Add(-skew), r.Expires); err != nil {
 		return granted{}, err
 	}
-	rests, err := k.versions(ctx, "roster", chainName(r.Chain))
+	rests, err := k.versions(ctx, "roster", ringHeadRow, chainName(r.Chain))
 	if err != nil {
 		return granted{}, err
 	}
@@ -214,7 +214,12 @@ func (k *Keyholder) halves(ctx context.Context, asked Asked, hidden map[record.R
 	if !found || unit.Find == 0 {
 		return out, problem.New(problem.NotFound, "nothing has been sealed under this order in this week")
 	}
-	wanted, total, notes, err := k.wanted(ctx, u, r, hidden, from)
+	secrets, err := k.openUnit(ctx, u, unit)
+	if err != nil {
+		return out, err
+	}
+	defer clear(secrets.find[:])
+	wanted, total, notes, err := k.wanted(ctx, u, r, secrets, hidden, from)
 	if err != nil {
 		return out, err
 	}
@@ -226,21 +231,17 @@ func (k *Keyholder) halves(ctx context.Context, asked Asked, hidden map[record.R
 	if err != nil {
 		return out, problem.Wrap(problem.Invalid, err, "the request's key is not an X-Wing public key; ask again")
 	}
-	key, find, err := k.unitSecrets(ctx, u, unit)
-	if err != nil {
+	if out.Find, err = seal.SealFind(to, k.cfg.Party, asked.Hash, u, secrets.find); err != nil {
 		return out, err
 	}
-	defer clear(find[:])
-	if out.Find, err = seal.SealFind(to, k.cfg.Party, asked.Hash, u, find); err != nil {
-		return out, err
-	}
-	out.Items, err = k.sealHalves(key, asked, to, wanted, notes)
+	out.Items, err = k.sealHalves(ctx, secrets, asked, to, wanted, notes)
 	return out, err
 }
 
 // wanted lists the recordings of one page of the answer, with how many there are in all and the notes that hold those of the page. Notes are
-// looked at one after another and others are let go, so that a unit that was filled with large batches does not fill the memory.
-func (k *Keyholder) wanted(ctx context.Context, u seal.Unit, r *record.Request, hidden map[record.Reference]bool, from int) (page []record.Reference, total int, notes map[record.ID]*seal.Note, err error) {
+// looked at one after another and others are let go, so that a unit that was filled with large batches does not fill the memory. What was destroyed is
+// left out of a whole unit, and refuses a request that names it.
+func (k *Keyholder) wanted(ctx context.Context, u seal.Unit, r *record.Request, secrets *unitSecrets, hidden map[record.Reference]bool, from int) (page []record.Reference, total int, notes map[record.ID]*seal.Note, err error) {
 	notes = map[record.ID]*seal.Note{}
 	take := func(ref record.Reference, note *seal.Note) {
 		if hidden[ref] {
@@ -252,10 +253,18 @@ func (k *Keyholder) wanted(ctx context.Context, u seal.Unit, r *record.Request, 
 		total++
 	}
 	if len(r.Recordings) == 0 {
-		err = k.eachNote(ctx, u, func(note *seal.Note) {
+		err = k.eachNote(ctx, u, func(note *seal.Note) error {
 			for _, m := range note.Members {
-				take(record.Reference{Batch: record.ID(note.Statement.Batch), Recording: record.ID(m.Recording)}, note)
+				ref := record.Reference{Batch: record.ID(note.Statement.Batch), Recording: record.ID(m.Recording)}
+				exists, err := k.exists(ctx, secrets, ref)
+				if err != nil {
+					return err
+				}
+				if exists {
+					take(ref, note)
+				}
 			}
+			return nil
 		})
 		return page, total, notes, err
 	}
@@ -270,6 +279,11 @@ func (k *Keyholder) wanted(ctx context.Context, u seal.Unit, r *record.Request, 
 				return nil, 0, nil, problem.New(problem.Denied, "a recording of the request does not belong to its order and week")
 			}
 			checked[ref.Batch] = true
+		}
+		if exists, err := k.exists(ctx, secrets, ref); err != nil {
+			return nil, 0, nil, err
+		} else if !exists {
+			return nil, 0, nil, destroyed()
 		}
 		take(ref, note)
 	}
@@ -287,40 +301,21 @@ func (k *Keyholder) note(ctx context.Context, id record.ID) (*seal.Note, error) 
 	return seal.ParseNote(rows[batchName(id)].Value)
 }
 
-// unitSecrets gives a unit's private key and find secret, both from the ring, in one look when one page has both.
-func (k *Keyholder) unitSecrets(ctx context.Context, u seal.Unit, unit unitRow) (hpke.PrivateKey, seal.Seed, error) {
-	names := map[int][]record.Digest{unit.Page: {seedName(u)}}
-	names[unit.Find] = append(names[unit.Find], findName(u))
-	var found [][]byte // the seed, then the find secret
-	pages := []int{unit.Page, unit.Find}
-	for _, page := range slices.Compact(pages) {
-		values, err := k.secrets(ctx, page, names[page]...)
-		if err != nil {
-			return nil, seal.Seed{}, err
-		}
-		found = append(found, values...)
-	}
-	defer clear(found[0])
-	key, err := seal.NewUnitKey(seal.Seed(found[0]))
-	return key, seal.Seed(found[1]), err
-}
-
-// sealHalves opens each batch once, and releases per recording the half of the one class that was asked, never the batch secret.
-func (k *Keyholder) sealHalves(key hpke.PrivateKey, asked Asked, to hpke.PublicKey, wanted []record.Reference, notes map[record.ID]*seal.Note) ([]record.ReleasedHalf, error) {
+// sealHalves releases per recording the half of the one class that was asked, never the batch secret.
+func (k *Keyholder) sealHalves(ctx context.Context, s *unitSecrets, asked Asked, to hpke.PublicKey, wanted []record.Reference, notes map[record.ID]*seal.Note) ([]record.ReleasedHalf, error) {
 	class := seal.Class(asked.Request.Class)
-	opened := map[record.ID]seal.BatchSecret{}
+	give := k.derived(s.key, class)
+	if s.key == nil {
+		kept, pages, err := k.keptHalves(ctx, s, class, wanted)
+		defer pages.forget()
+		if err != nil {
+			return nil, err
+		}
+		give = kept
+	}
 	items := make([]record.ReleasedHalf, 0, len(wanted))
 	for _, ref := range wanted {
-		note := notes[ref.Batch]
-		secret, ok := opened[ref.Batch]
-		if !ok {
-			var err error
-			if secret, err = openBatch(note, k.cfg.Party, key); err != nil {
-				return nil, err
-			}
-			opened[ref.Batch] = secret
-		}
-		item, err := k.sealHalf(note, asked, to, ref, class, secret)
+		item, err := k.sealHalf(notes[ref.Batch], asked, to, ref, class, give)
 		if err != nil {
 			return nil, err
 		}
@@ -329,16 +324,19 @@ func (k *Keyholder) sealHalves(key hpke.PrivateKey, asked Asked, to hpke.PublicK
 	return items, nil
 }
 
-func (k *Keyholder) sealHalf(note *seal.Note, asked Asked, to hpke.PublicKey, ref record.Reference, class seal.Class, secret seal.BatchSecret) (record.ReleasedHalf, error) {
+func (k *Keyholder) sealHalf(note *seal.Note, asked Asked, to hpke.PublicKey, ref record.Reference, class seal.Class, give halfOf) (record.ReleasedHalf, error) {
 	c := seal.ContextOf(seal.RecordingID(ref.Recording), note.Statement.Batch, note.Statement.Unit)
 	member, ok := note.Member(seal.RecordingID(ref.Recording))
 	if !ok {
 		return record.ReleasedHalf{}, problem.New(problem.Denied, "a recording of the request is not in the batch that it names")
 	}
-	half := seal.DeriveHalf(secret, k.cfg.Party, class, c)
+	half, err := give(note, ref, c)
+	if err != nil {
+		return record.ReleasedHalf{}, err
+	}
 	defer clear(half[:])
-	if err := member.Commitments.Check(k.cfg.Party, class, half); err != nil {
-		return record.ReleasedHalf{}, problem.Wrap(problem.Internal, err, "a half does not fit its commitment; tell the operator: the rows need to be restored")
+	if err := checkHalf(member, k.cfg.Party, class, half); err != nil {
+		return record.ReleasedHalf{}, err
 	}
 	sealedHalf, err := seal.SealHalf(to, k.cfg.Party, asked.Hash, c, class, half)
 	return record.ReleasedHalf{Batch: ref.Batch, Half: sealedHalf, Recording: ref.Recording}, err
@@ -396,7 +394,7 @@ func (c *change) requireVersion(name string, version int64) error {
 		return err
 	}
 	if rows[name].Version != version {
-		return problem.New(problem.Unavailable, "orders or people changed while the release was being decided; try again")
+		return problem.New(problem.Unavailable, "orders, people or keys changed while the release was being decided; try again")
 	}
 	c.seen[name] = rows[name]
 	c.require(name)

@@ -1,9 +1,13 @@
 package keyholder
 
 import (
+	"bytes"
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,74 +18,122 @@ import (
 	"arca.example/arca/shared/store"
 )
 
-// The shred ring is the only place where unit seeds and find secrets exist at rest. Pages of up to 256 secrets
-// are encrypted under a page key, the page key under the ring's root of the generation;
-// destroying that root destroys every page of the generation in every copy there is.
+// The shred ring is the only place where unit seeds, find secrets and kept halves exist at rest. Pages of up to 256 secrets are
+// encrypted under the ring key of their generation, and the ring key stands in the head, wrapped by the generation's root; destroying that root
+// destroys every page of the generation in every copy there is. How a generation follows another stands in shred.go.
 //
-// A secret is never in another row, a cache or an idempotency record: each use unwraps its page again.
+// A secret is never in another row, a cache or an idempotency record: each use unwraps the ring key and opens its page again.
 //
 // Every page write requires the head at the version that was read, so no page of an old
 // generation is written after the head has moved on.
+//
+// A page is a row twice, under ring/page/ and ring/copy/, so that a damaged or lost row loses nothing. Generations take turns in two slots: what is
+// written for the next one overwrites the one before last, whose root is gone. The bytes of both rows:
+//
+//	1 byte    0x01
+//	4 bytes   generation
+//	32 bytes  salt, fresh at every write
+//	n·48      AES-256-GCM of n secrets: name[16] ‖ value[32]
+//	16 bytes  tag
+//
+// with key = HKDF-SHA-256(ring key, salt, info) and AAD = info = "arca/v1/ring/<party>/<generation>/<page>". A key encrypts one page once, so its
+// nonce is 12 zero bytes.
 
 // ringHead says where secrets go.
 type ringHead struct {
-	Generation int    `json:"generation"`
-	Pages      int    `json:"pages"`
-	Root       string `json:"root"`
-	State      string `json:"state"` // open; closing and written belong to destruction
+	Generation int             `json:"generation"`
+	Jobs       []record.Digest `json:"jobs,omitempty"` // decisions that are being carried out; in an open ring, whose certificates are to be posted
+	Key        []byte          `json:"key"`            // ring key, wrapped by Root
+	Last       int             `json:"last"`           // highest generation that was ever begun: a root's name is used once
+	Next       ringNext        `json:"next,omitzero"`  // closing, written: the generation that is being written
+	Old        string          `json:"old,omitzero"`   // root that is to be destroyed: switched, or open after it was undone
+	OldID      string          `json:"oldID,omitzero"` // its id, for the certificate
+	Pages      int             `json:"pages"`
+	Root       string          `json:"root"`
+	Slot       int             `json:"slot"` // 0 or 1
+	State      string          `json:"state"`
 }
 
-// ringPage is a row: the page key wrapped by the root, and the secrets sealed by it.
-type ringPage struct {
+// ringNext is a generation that does not count yet.
+type ringNext struct {
 	Generation int    `json:"generation"`
-	Sealed     []byte `json:"sealed"` // 12-byte nonce, AES-256-GCM
-	Wrapped    []byte `json:"wrapped"`
+	Key        []byte `json:"key"`
+	Pages      int    `json:"pages"`
+	Root       string `json:"root"`
+}
+
+// States of the ring. Only an open ring takes new secrets.
+const (
+	ringOpen     = "open"
+	ringClosing  = "closing"  // the next generation is being written; can be undone
+	ringWritten  = "written"  // it was read back whole; can be undone
+	ringSwitched = "switched" // it counts; the old root is being destroyed. The point of no return lies before this
+)
+
+// place tells pages of one generation from those of another.
+type ringPlace struct {
+	generation, slot int
+}
+
+func (h ringHead) place() ringPlace     { return ringPlace{h.Generation, h.Slot} }
+func (h ringHead) nextPlace() ringPlace { return ringPlace{h.Next.Generation, 1 - h.Slot} }
+
+// secretName is the name of a secret in its page: 16 bytes of a hash.
+type secretName [16]byte
+
+func nameSecret(kind string, of ...[]byte) secretName {
+	sum := sha256.Sum256(append([]byte(kind+" "), bytes.Join(of, nil)...))
+	return secretName(sum[:16])
 }
 
 // secret is one entry of a page.
 type secret struct {
-	Name  record.Digest `json:"name"`
-	Value []byte        `json:"value"` // 32 bytes
+	name  secretName
+	value [32]byte
 }
 
-// pageSize is how many secrets a page holds.
-const pageSize = 256
+const (
+	pageSize    = 256 // secrets in a page
+	secretBytes = 16 + 32
+	pageVersion = 1
+	pageHead    = 1 + 4 + 32
+	ringHeadRow = "ring/head"
+)
 
-const ringOpen = "open"
-
-func pageName(n int) string { return fmt.Sprintf("ring/page/%d", n) }
+func (p ringPlace) pageName(n int) string { return fmt.Sprintf("ring/page/%d/%d", p.slot, n) }
+func (p ringPlace) copyName(n int) string { return fmt.Sprintf("ring/copy/%d/%d", p.slot, n) }
 
 // pageAAD binds a page to its place and generation.
 func (k *Keyholder) pageAAD(generation, page int) []byte {
 	return fmt.Appendf(nil, "arca/v1/ring/%s/%d/%d", k.cfg.Party, generation, page)
 }
 
+// ringKeyAAD binds a ring key to its generation.
+func (k *Keyholder) ringKeyAAD(generation int) []byte {
+	return fmt.Appendf(nil, "arca/v1/ring/%s/%d", k.cfg.Party, generation)
+}
+
+func rootName(generation int) string { return fmt.Sprintf("ring-%d", generation) }
+
 // keep puts secrets on one page of the ring within the change and says which page.
 func (c *change) keep(list ...secret) (int, error) {
-	head := ringHead{Generation: 1, Root: ringRoot, State: ringOpen}
-	found, err := c.load("ring/head", &head)
+	head, err := c.openHead()
 	if err != nil {
 		return 0, err
 	}
-	if head.State != ringOpen {
-		return 0, problem.New(problem.Unavailable, "a destruction is under way; new units are made when it is finished, try again in a minute")
+	key, err := c.k.ringKey(c.ctx, head.Generation, head.Root, head.Key)
+	if err != nil {
+		return 0, err
 	}
+	defer clear(key)
 	page, kept := max(head.Pages, 1), []secret(nil)
-	if !found {
-		if here, err := c.load(pageName(page), &ringPage{}); err != nil || here {
-			return 0, lost(err, "the ring has a page and no head")
-		}
-		// Only a ring that never was gets a root: a root that was destroyed must not come back under its name.
-		if _, err := keys.OpenOrCreate(c.ctx, c.k.cfg.Roots, head.Root); err != nil {
-			return 0, err
-		}
-	} else {
-		if kept, err = c.openPage(head, page); err != nil {
+	if head.Pages > 0 {
+		if kept, err = c.openPage(head, key, page); err != nil {
 			return 0, err
 		}
 	}
 	for _, s := range list {
-		if slices.ContainsFunc(kept, func(k secret) bool { return k.Name == s.Name }) {
+		if slices.ContainsFunc(kept, func(k secret) bool { return k.name == s.name }) {
 			return 0, lost(nil, "a secret is made twice")
 		}
 	}
@@ -90,22 +142,78 @@ func (c *change) keep(list ...secret) (int, error) {
 	}
 	if head.Pages != page {
 		head.Pages = page
-		if err := c.put("ring/head", head); err != nil {
+		if err := c.put(ringHeadRow, head); err != nil {
 			return 0, err
 		}
 	} else {
-		c.require("ring/head")
+		c.require(ringHeadRow)
 	}
-	return page, c.sealPage(head, page, append(kept, list...))
+	return page, c.sealPage(head.place(), key, page, append(kept, list...))
 }
 
-func (c *change) openPage(head ringHead, page int) ([]secret, error) {
-	var row ringPage
-	found, err := c.load(pageName(page), &row)
-	if err != nil || !found {
+// openHead gives the head of a ring that takes secrets, the first one's included.
+func (c *change) openHead() (ringHead, error) {
+	var head ringHead
+	found, err := c.load(ringHeadRow, &head)
+	if err != nil {
+		return head, err
+	}
+	if found && head.State != ringOpen {
+		return head, problem.New(problem.Unavailable, "a destruction is under way; new units are made when it is finished, try again in a minute")
+	}
+	if found {
+		return head, nil
+	}
+	head = ringHead{Generation: 1, Last: 1, Root: rootName(1), State: ringOpen}
+	if here, err := c.loadBytes(head.place().pageName(1)); err != nil || here != nil {
+		return head, lost(err, "the ring has a page and no head")
+	}
+	// Only a ring that never was gets a root: a root that was destroyed must not come back under its name.
+	root, err := keys.OpenOrCreate(c.ctx, c.k.cfg.Roots, head.Root)
+	if err != nil {
+		return head, err
+	}
+	key := random(32)
+	defer clear(key)
+	head.Key, err = root.Wrap(c.ctx, c.k.ringKeyAAD(head.Generation), key)
+	return head, err
+}
+
+// ringKey unwraps a generation's ring key.
+func (k *Keyholder) ringKey(ctx context.Context, generation int, rootName string, wrapped []byte) ([]byte, error) {
+	root, err := k.cfg.Roots.Open(ctx, rootName)
+	if err != nil {
+		if problem.KindOf(err) == problem.NotFound {
+			err = problem.Wrap(problem.Unavailable, err, "the root key of these rows is not here: either a destruction replaces it just now, then try again; or it was destroyed and the rows are older than that, then restore newer rows")
+		}
+		return nil, err
+	}
+	key, err := root.Unwrap(ctx, k.ringKeyAAD(generation), wrapped)
+	if err != nil {
+		return nil, fmt.Errorf("ring key: %w", err)
+	}
+	if len(key) != 32 {
+		return nil, damagedPage(errors.New("ring key of another size"))
+	}
+	return key, nil
+}
+
+func (c *change) openPage(head ringHead, key []byte, page int) ([]secret, error) {
+	place := head.place()
+	if err := c.look(place.pageName(page), place.copyName(page)); err != nil {
+		return nil, err
+	}
+	rows := map[string]store.Row{}
+	for _, name := range []string{place.pageName(page), place.copyName(page)} {
+		if c.seen[name].Version > 0 {
+			rows[name] = c.seen[name]
+		}
+	}
+	list, err := c.k.readPage(place, key, page, rows)
+	if err != nil {
 		return nil, lost(err, "the ring's last page is missing")
 	}
-	return c.k.unsealPage(c.ctx, head, page, row)
+	return list, nil
 }
 
 // errLost marks what lost says, for update.
@@ -117,152 +225,204 @@ func lost(cause error, what string) error {
 	return problem.Wrap(problem.Internal, errors.Join(errLost, errors.New(what), cause), "a record of this keyholder's keys is missing, and nothing is written in its place; tell the operator: the rows need to be restored")
 }
 
-// sealPage writes a page under a fresh page key, so that a nonce is never used twice under one key.
-func (c *change) sealPage(head ringHead, page int, list []secret) error {
-	if _, err := c.load(pageName(page), &ringPage{}); err != nil {
+// sealPage writes a page and its copy.
+func (c *change) sealPage(place ringPlace, key []byte, page int, list []secret) error {
+	if err := c.look(place.pageName(page), place.copyName(page)); err != nil {
 		return err
 	}
-	root, err := c.k.cfg.Roots.Open(c.ctx, head.Root)
+	raw, err := c.k.encryptPage(place, key, page, list)
 	if err != nil {
 		return err
 	}
-	aad, key := c.k.pageAAD(head.Generation, page), random(32)
-	wrapped, err := root.Wrap(c.ctx, aad, key)
-	if err != nil {
-		return err
-	}
-	plain, err := record.Marshal(list)
-	if err != nil {
-		return err
-	}
-	gcm, err := newGCM(key)
-	if err != nil {
-		return err
-	}
-	nonce := random(gcm.NonceSize())
-	return c.put(pageName(page), ringPage{
-		Generation: head.Generation, Sealed: gcm.Seal(nonce, nonce, plain, aad), Wrapped: wrapped,
-	})
+	c.putBytes(place.pageName(page), raw)
+	c.putBytes(place.copyName(page), raw)
+	return nil
 }
 
-func (k *Keyholder) unsealPage(ctx context.Context, head ringHead, page int, row ringPage) ([]secret, error) {
-	damaged := func(cause error) ([]secret, error) {
-		return nil, problem.Wrap(problem.Internal, cause, "a page of the shred ring does not open; tell the operator: rows and root do not belong together")
-	}
-	if row.Generation != head.Generation {
-		return damaged(errors.New("page of another generation"))
-	}
-	root, err := k.cfg.Roots.Open(ctx, head.Root)
+// encryptPage encrypts a page under a key of its own, which is never used again.
+func (k *Keyholder) encryptPage(place ringPlace, key []byte, page int, list []secret) ([]byte, error) {
+	raw := make([]byte, 0, pageHead+len(list)*secretBytes+16)
+	raw = append(raw, pageVersion)
+	raw = binary.BigEndian.AppendUint32(raw, uint32(place.generation))
+	raw = append(raw, random(32)...)
+	gcm, aad, err := k.pageCipher(place.generation, key, page, raw)
 	if err != nil {
 		return nil, err
 	}
-	aad := k.pageAAD(head.Generation, page)
-	key, err := root.Unwrap(ctx, aad, row.Wrapped)
-	if err != nil {
-		return nil, fmt.Errorf("ring page: %w", err)
-	}
-	defer clear(key)
-	gcm, err := newGCM(key)
-	if err != nil || len(row.Sealed) < gcm.NonceSize() {
-		return damaged(err)
-	}
-	plain, err := gcm.Open(nil, row.Sealed[:gcm.NonceSize()], row.Sealed[gcm.NonceSize():], aad)
-	if err != nil {
-		return damaged(err)
+	plain := make([]byte, 0, len(list)*secretBytes)
+	for _, s := range list {
+		plain = append(append(plain, s.name[:]...), s.value[:]...)
 	}
 	defer clear(plain)
-	var list []secret
-	if err := unmarshalRow(plain, &list); err != nil {
+	return gcm.Seal(raw, make([]byte, gcm.NonceSize()), plain, aad), nil
+}
+
+func (k *Keyholder) pageCipher(generation int, key []byte, page int, raw []byte) (cipher.AEAD, []byte, error) {
+	aad := k.pageAAD(generation, page)
+	own, err := hkdf.Key(sha256.New, key, raw[5:pageHead], string(aad), 32)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer clear(own)
+	gcm, err := newGCM(own)
+	return gcm, aad, err
+}
+
+func damagedPage(cause error) error {
+	return problem.Wrap(problem.Internal, cause, "a page of the shred ring does not open; tell the operator: rows and root do not belong together")
+}
+
+func (k *Keyholder) decryptPage(place ringPlace, key []byte, page int, raw []byte) ([]secret, error) {
+	if len(raw) < pageHead+16 || raw[0] != pageVersion || binary.BigEndian.Uint32(raw[1:]) != uint32(place.generation) {
+		return nil, damagedPage(errors.New("page of another generation or version"))
+	}
+	gcm, aad, err := k.pageCipher(place.generation, key, page, raw)
+	if err != nil {
 		return nil, err
 	}
+	plain, err := gcm.Open(nil, make([]byte, gcm.NonceSize()), raw[pageHead:], aad)
+	if err != nil || len(plain)%secretBytes != 0 || len(plain) > pageSize*secretBytes {
+		return nil, damagedPage(err)
+	}
+	defer clear(plain)
+	list := make([]secret, len(plain)/secretBytes)
+	for i := range list {
+		entry := plain[i*secretBytes:]
+		list[i] = secret{secretName(entry[:16]), [32]byte(entry[16:secretBytes])}
+	}
 	return list, nil
+}
+
+// readPage opens a page from whichever of its two rows opens.
+func (k *Keyholder) readPage(place ringPlace, key []byte, page int, rows map[string]store.Row) ([]secret, error) {
+	err := error(nil)
+	for _, name := range []string{place.pageName(page), place.copyName(page)} {
+		row, ok := rows[name]
+		if !ok {
+			err = errors.Join(err, errors.New("missing row "+name))
+			continue
+		}
+		list, cause := k.decryptPage(place, key, page, row.Value)
+		if cause == nil {
+			return list, nil
+		}
+		err = errors.Join(err, cause)
+	}
+	return nil, damagedPage(err)
 }
 
 // opened is the secrets of some pages while one job needs them.
 type opened map[int][]secret
 
-// take gives a secret of one of the pages.
-func (o opened) take(page int, name record.Digest) ([]byte, error) {
-	i := slices.IndexFunc(o[page], func(s secret) bool { return s.Name == name })
-	if i < 0 || len(o[page][i].Value) != 32 {
-		return nil, problem.New(problem.Gone, "the key of this unit no longer exists")
+// find gives a secret of one of the pages.
+func (o opened) find(page int, name secretName) ([32]byte, bool) {
+	i := slices.IndexFunc(o[page], func(s secret) bool { return s.name == name })
+	if i < 0 {
+		return [32]byte{}, false
 	}
-	return o[page][i].Value, nil
+	return o[page][i].value, true
+}
+
+// take is find for a secret without which nothing goes on.
+func (o opened) take(page int, name secretName) ([32]byte, error) {
+	value, ok := o.find(page, name)
+	if !ok {
+		return value, destroyed()
+	}
+	return value, nil
+}
+
+// destroyed is the answer to what would need a secret that no longer exists.
+func destroyed() error {
+	return problem.New(problem.Gone, "the key of this unit or recording no longer exists: it was destroyed on a judge's order, for good")
 }
 
 // forget wipes them.
 func (o opened) forget() {
 	for _, list := range o {
-		for _, s := range list {
-			clear(s.Value)
-		}
+		clear(list)
 	}
 }
 
-// pages unwraps pages of the ring, each once. The caller forgets what it gets.
+// pages opens pages of the ring, each once. The caller forgets what it gets.
 func (k *Keyholder) pages(ctx context.Context, numbers []int) (opened, error) {
 	numbers = slices.Compact(slices.Sorted(slices.Values(numbers)))
 	kept := opened{}
 	for some := range slices.Chunk(numbers, pagesAtOnce) {
-		names := []string{"ring/head"}
-		for _, n := range some {
-			names = append(names, pageName(n))
+		// The head is read once more with each group: a page read beside it is of its generation or does not open.
+		var head ringHead
+		if found, err := k.read(ctx, ringHeadRow, &head); err != nil || !found {
+			return kept, noHead(err)
 		}
-		rows, err := k.rows.Get(ctx, names...)
+		key, err := k.ringKey(ctx, head.Generation, head.Root, head.Key)
 		if err != nil {
 			return kept, err
 		}
-		var head ringHead
-		list := make([]ringPage, len(some))
-		into := map[string]any{"ring/head": &head}
-		for i, n := range some {
-			into[pageName(n)] = &list[i]
-		}
-		if err := unmarshalRows(rows, into); err != nil {
+		err = k.eachPage(ctx, head.place(), key, some, func(n int, list []secret) error {
+			kept[n] = list
+			return nil
+		})
+		clear(key)
+		if err != nil {
 			return kept, err
-		}
-		for i, n := range some {
-			if kept[n], err = k.unsealPage(ctx, head, n, list[i]); err != nil {
-				return kept, err
-			}
 		}
 	}
 	return kept, nil
 }
 
-// pagesAtOnce is how many pages one read fetches.
-const pagesAtOnce = 20
-
-// secrets fetches named secrets of one page.
-func (k *Keyholder) secrets(ctx context.Context, page int, names ...record.Digest) ([][]byte, error) {
-	kept, err := k.pages(ctx, []int{page})
-	defer kept.forget()
+func noHead(err error) error {
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var values [][]byte
-	for _, name := range names {
-		value, err := kept.take(page, name)
-		if err != nil {
-			return nil, err
-		}
-		values = append(values, slices.Clone(value))
-	}
-	return values, nil
+	return problem.Wrap(problem.Internal, errors.New("missing row "+ringHeadRow), "a record that must exist is missing; tell the operator: the rows need to be restored")
 }
 
-// unmarshalRows reads rows that must all be there.
-func unmarshalRows(rows map[string]store.Row, into map[string]any) error {
-	for name, v := range into {
-		row, ok := rows[name]
-		if !ok {
-			return problem.Wrap(problem.Internal, errors.New("missing row "+name), "a record that must exist is missing; tell the operator: the rows need to be restored")
+// pagesAtOnce is how many pages one read fetches, with their copies.
+const pagesAtOnce = 40
+
+// eachPage opens pages of one generation, pagesAtOnce of them or fewer.
+func (k *Keyholder) eachPage(ctx context.Context, place ringPlace, key []byte, numbers []int, yield func(n int, list []secret) error) error {
+	var names []string
+	for _, n := range numbers {
+		names = append(names, place.pageName(n))
+	}
+	rows, err := k.rows.Get(ctx, names...)
+	if err != nil && problem.KindOf(err) != problem.Internal {
+		return err
+	}
+	for _, n := range numbers {
+		list, err := k.readPage(place, key, n, rows)
+		if err != nil {
+			if list, err = k.rescuePage(ctx, place, key, n); err != nil {
+				return err
+			}
 		}
-		if err := unmarshalRow(row.Value, v); err != nil {
+		if err := yield(n, list); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// rescuePage reads a page row by row, for one that is damaged or missing: each may have been altered from outside.
+func (k *Keyholder) rescuePage(ctx context.Context, place ringPlace, key []byte, n int) ([]secret, error) {
+	rows := map[string]store.Row{}
+	var all error
+	for _, name := range []string{place.pageName(n), place.copyName(n)} {
+		found, err := k.rows.Get(ctx, name)
+		if err != nil && problem.KindOf(err) != problem.Internal {
+			return nil, err
+		}
+		all = errors.Join(all, err)
+		if row, ok := found[name]; ok {
+			rows[name] = row
+		}
+	}
+	list, err := k.readPage(place, key, n, rows)
+	if err != nil {
+		return nil, damagedPage(errors.Join(err, all))
+	}
+	return list, nil
 }
 
 func newGCM(key []byte) (cipher.AEAD, error) {

@@ -414,6 +414,15 @@ func (k *Keyholder) AuthenticateSealer(ctx context.Context, call record.Call, ch
 	return nil
 }
 
+// AuthenticateOther accepts the other keyholder alone.
+func (k *Keyholder) AuthenticateOther(ctx context.Context, call record.Call) error {
+	peer, _, err := k.caller(ctx, call)
+	if err == nil && !peer {
+		err = problem.New(problem.Denied, "only the other keyholder asks for this")
+	}
+	return err
+}
+
 // AuthenticateAsker accepts those who are told the status of chains: the other keyholder, collectors, and people whom every one of them concerns.
 func (k *Keyholder) AuthenticateAsker(ctx context.Context, call record.Call, chains []record.Digest) error {
 	peer, who, err := k.caller(ctx, call)

@@ -17,7 +17,8 @@ type unitRow struct {
 	Unit   []byte         `json:"unit"` // seal.Unit bytes
 	Page   int            `json:"page"` // ring page of the unit seed
 	Public record.UnitKey `json:"public"`
-	Find   int            `json:"find,omitzero"` // ring page of the find secret, 0 until it is known
+	Find   int            `json:"find,omitzero"`   // ring page of the find secret, 0 until it is known
+	Closed bool           `json:"closed,omitzero"` // as in filedRow
 }
 
 // filedRow is how far a unit was filled. It stands beside the unit's row, so that a note does not write the unit's keys again, and exists from
@@ -32,8 +33,8 @@ func unitID(u seal.Unit) record.Digest { return sha256.Sum256(u.Bytes()) }
 func unitName(u seal.Unit) string          { return "unit/" + unitID(u).String() }
 func filedName(u seal.Unit) string         { return "filed/" + unitID(u).String() }
 func unitsName(chain record.Digest) string { return "units/" + chain.String() }
-func seedName(u seal.Unit) record.Digest   { return sha256.Sum256(append([]byte("seed "), u.Bytes()...)) }
-func findName(u seal.Unit) record.Digest   { return sha256.Sum256(append([]byte("find "), u.Bytes()...)) }
+func seedName(u seal.Unit) secretName      { return nameSecret("seed", u.Bytes()) }
+func findName(u seal.Unit) secretName      { return nameSecret("find", u.Bytes()) }
 func unitOf(r *record.Request) seal.Unit {
 	return seal.Unit{Order: r.Chain, Week: r.Week, Compartment: r.Compartment, Classification: r.Classification}
 }
@@ -92,6 +93,9 @@ func (k *Keyholder) ensureUnits(ctx context.Context, units []seal.Unit) (rows []
 			refused[i] = states[i].coversUnit(u, k.now())
 		}
 		rows[i] = known[names[i]]
+		if rows[i].Closed && refused[i] == nil {
+			refused[i] = problem.New(problem.Gone, "the unit is closed; nothing more is sealed in it")
+		}
 		if refused[i] == nil && !k.complete(rows[i]) {
 			rows[i], refused[i] = k.ensureUnit(ctx, u)
 		}
@@ -132,6 +136,9 @@ func (c Chain) coversUnit(u seal.Unit, now time.Time) error {
 	}
 	if err := u.Check(); err != nil {
 		return err
+	}
+	if c.condemned(u.Compartment) {
+		return problem.New(problem.Gone, "a judge ordered what was recorded under this order to be destroyed; nothing more is sealed under it")
 	}
 	if !knownCompartment(u.Compartment) || u.Classification != c.Classification {
 		return problem.New(problem.Invalid, "the order has no such compartment or classification")
@@ -196,7 +203,7 @@ func (k *Keyholder) newUnit(u seal.Unit) (unitRow, []secret, error) {
 	row := unitRow{Unit: u.Bytes(), Public: record.UnitKey{
 		Chain: u.Order, Classification: u.Classification, Compartment: u.Compartment, Key: key.PublicKey().Bytes(), Week: u.Week,
 	}}
-	kept := []secret{{Name: seedName(u), Value: seed[:]}}
+	kept := []secret{{seedName(u), seed}}
 	if k.cfg.Party == seal.Court {
 		find := seal.NewSeed()
 		findKey, err := seal.NewUnitKey(find)
@@ -204,7 +211,7 @@ func (k *Keyholder) newUnit(u seal.Unit) (unitRow, []secret, error) {
 			return unitRow{}, nil, err
 		}
 		row.Public.FindKey = findKey.PublicKey().Bytes()
-		kept = append(kept, secret{Name: findName(u), Value: find[:]})
+		kept = append(kept, secret{findName(u), find})
 	}
 	return row, kept, nil
 }
@@ -263,16 +270,20 @@ func (k *Keyholder) peerUnit(ctx context.Context, u seal.Unit) (record.UnitKey, 
 }
 
 func (k *Keyholder) sealFindTo(ctx context.Context, u seal.Unit, row unitRow, peer record.UnitKey) error {
-	values, err := k.secrets(ctx, row.Find, findName(u))
+	kept, err := k.pages(ctx, []int{row.Find})
+	defer kept.forget()
 	if err != nil {
 		return err
 	}
-	defer clear(values[0])
+	find, err := kept.take(row.Find, findName(u))
+	if err != nil {
+		return err
+	}
 	custodian, err := seal.ParsePublicKey(peer.Key)
 	if err != nil {
 		return err
 	}
-	sealedFind, err := seal.HandFind(custodian, u, seal.Seed(values[0]))
+	sealedFind, err := seal.HandFind(custodian, u, find)
 	if err != nil {
 		return err
 	}
@@ -287,12 +298,16 @@ func (k *Keyholder) sealFindTo(ctx context.Context, u seal.Unit, row unitRow, pe
 }
 
 func (k *Keyholder) keepFind(ctx context.Context, u seal.Unit, row unitRow, peer record.UnitKey) error {
-	values, err := k.secrets(ctx, row.Page, seedName(u))
+	kept, err := k.pages(ctx, []int{row.Page})
+	defer kept.forget()
 	if err != nil {
 		return err
 	}
-	defer clear(values[0])
-	key, err := seal.NewUnitKey(seal.Seed(values[0]))
+	seed, err := kept.take(row.Page, seedName(u))
+	if err != nil {
+		return err
+	}
+	key, err := seal.NewUnitKey(seed)
 	if err != nil {
 		return err
 	}
@@ -309,7 +324,7 @@ func (k *Keyholder) keepFind(ctx context.Context, u seal.Unit, row unitRow, peer
 		if _, err := c.load(unitName(u), &now); err != nil || k.complete(now) {
 			return err
 		}
-		page, err := c.keep(secret{Name: findName(u), Value: find[:]})
+		page, err := c.keep(secret{findName(u), find})
 		if err != nil {
 			return err
 		}

@@ -450,3 +450,10 @@ func (w *world) refused(hash record.Digest, kind problem.Kind, words string) {
 		}
 	}
 }
+
+func (p worldPeer) Destroying(ctx context.Context, nonce record.ID, chain, decision record.Digest) (string, error) {
+	if p.w.peerDown {
+		return "", problem.New(problem.Unavailable, "down")
+	}
+	return p.w.keyholder[p.other].Destroying(ctx, nonce, chain, decision)
+}

@@ -48,6 +48,8 @@ const (
 	EventLapsed    EventKind = "lapsed"    // a term ended by itself, see LapsedEvent
 	EventWarned    EventKind = "warned"    // those concerned were told in their inbox of what is due, see WarnedEvent
 	EventReported  EventKind = "reported"  // a report to the judge is in the court's inbox, see ReportedEvent
+	EventClosed    EventKind = "closed"    // a collector adds nothing more to a unit
+	EventDestroyed EventKind = "destroyed" // a judge's destruction was carried out here
 )
 
 // Bytes gives the canonical bytes, which the log entry commits to.
@@ -147,6 +149,12 @@ type ReportedEvent struct {
 	Due    time.Time `json:"due,omitzero"`   // a keyholder's part: the date that it is for
 	Final  bool      `json:"final,omitzero"` // after the end of the measure
 	Report Digest    `json:"report"`         // hash of the statement
+}
+
+// DestroyedEvent is the body of EventDestroyed.
+type DestroyedEvent struct {
+	Certificate string `json:"certificate"` // as signed
+	Decision    Digest `json:"decision"`
 }
 
 // RepairEvent is the body of EventRepaired.

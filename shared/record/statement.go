@@ -33,6 +33,11 @@ const (
 	TypeProof      Type = "arca-proof"
 	TypeRefusal    Type = "arca-refusal"
 	TypeAct        Type = "arca-act"
+
+	TypeClosed      Type = "arca-closed"
+	TypeDestroying  Type = "arca-destroying"
+	TypeCertificate Type = "arca-certificate"
+	TypeBackups     Type = "arca-backups"
 )
 
 // Statement is a verified signed statement.

@@ -313,6 +313,13 @@ func (k *Keyholder) UnitKeys(ctx context.Context, chain record.Digest) ([]string
 	return out.Statements, err
 }
 
+// Destroying gives the other keyholder's word on a decision to destroy; it implements keyholder.Peer.
+func (k *Keyholder) Destroying(ctx context.Context, nonce record.ID, chain, decision record.Digest) (string, error) {
+	var out Signed
+	err := k.do(ctx, "POST", "/v1/destroying", DestroyingAsk{Chain: chain.String(), Decision: decision.String(), Nonce: nonce.String()}, &out)
+	return out.Statement, err
+}
+
 // Units asks for the keys of up to record.MaxUnitKeys units, which are made where the order covers them. refused has for each unit nil,
 // if the statement names it, or why not.
 func (k *Keyholder) Units(ctx context.Context, asks ...UnitAsk) (statement string, refused []error, err error) {
@@ -350,6 +357,21 @@ func (k *Keyholder) FileNote(ctx context.Context, note []byte) (string, error) {
 // FileAct hands over what a reader says they did with what was released to them.
 func (k *Keyholder) FileAct(ctx context.Context, statement string) error {
 	return k.do(ctx, "POST", "/v1/acts", statement, nil)
+}
+
+// CloseUnit hands over a collector's word that nothing more of a unit will come.
+func (k *Keyholder) CloseUnit(ctx context.Context, statement string) error {
+	return k.do(ctx, "POST", "/v1/closings", statement, nil)
+}
+
+// Destructions lists what was ordered to be destroyed of a chain, and what became of it.
+func (k *Keyholder) Destructions(ctx context.Context, chain record.Digest) (out Destructions, err error) {
+	return out, k.do(ctx, "GET", "/v1/destructions?chain="+url.QueryEscape(chain.String()), nil, &out)
+}
+
+// Destroy has the keyholder carry out what may be destroyed now, instead of at its next tick.
+func (k *Keyholder) Destroy(ctx context.Context) error {
+	return k.do(ctx, "POST", "/v1/destructions", DestroyAsk{}, nil)
 }
 
 // FileRefusal reports what a collector did not seal.

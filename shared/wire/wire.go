@@ -218,6 +218,31 @@ type UnitAsk struct {
 	Week           string `json:"week" pattern:"^[0-9]{4}-W[0-9]{2}$" doc:"ISO week of the recording's start"`
 }
 
+// DestroyAsk asks POST /v1/destructions.
+type DestroyAsk struct{}
+
+// Destructions is the answer of GET /v1/destructions.
+type Destructions struct {
+	Backups      string        `json:"backups" doc:"signed list of the copies of roots that this keyholder knows of, JWS"`
+	Destructions []Destruction `json:"destructions" doc:"in the order of the chain's members"`
+}
+
+// Destruction is a decision to destroy and what became of it.
+type Destruction struct {
+	Certificate *LoggedEvent `json:"certificate,omitempty" doc:"the event with the keyholder's certificate, once destroyed"`
+	Decision    string       `json:"decision" doc:"hash of the judge's member"`
+	Recordings  int          `json:"recordings" doc:"how many go, or went"`
+	State       string       `json:"state" enum:"waiting,due,running,destroyed"`
+	Why         string       `json:"why,omitempty" doc:"what it waits for"`
+}
+
+// DestroyingAsk asks POST /v1/destroying.
+type DestroyingAsk struct {
+	Chain    string `json:"chain" minLength:"64" maxLength:"64"`
+	Decision string `json:"decision" minLength:"64" maxLength:"64" doc:"hash of the judge's member"`
+	Nonce    string `json:"nonce" minLength:"32" maxLength:"32" doc:"drawn by the asker for this call"`
+}
+
 // Named is the answer to a statement that was filed.
 type Named struct {
 	Hash string `json:"hash" doc:"SHA-256 of the statement's signing input"`

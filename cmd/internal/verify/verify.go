@@ -37,6 +37,8 @@ const (
 	KindReceipt = "receipt"
 	// KindDisclosure is the receipt of a bundle's disclosure.
 	KindDisclosure = "disclosure"
+	// KindDestruction is the certificate of a destruction.
+	KindDestruction = "destruction"
 	// KindEvidence is evidence that a log or its witnesses contradicted themselves.
 	KindEvidence = "evidence"
 )
@@ -53,6 +55,7 @@ type Result struct {
 
 	Disclosure *bundle.Disclosed `json:"disclosure,omitempty"`
 	Evidence   *Evidence         `json:"evidence,omitempty"`
+	Destroyed  *bundle.Destroyed `json:"destroyed,omitempty"`
 
 	err error
 }
@@ -189,6 +192,9 @@ func (r *Result) receipt(o Options, f io.ReaderAt, size int64) error {
 	if bundle.IsDisclosure(raw) {
 		return r.disclosure(o, raw)
 	}
+	if bundle.IsDestruction(raw) {
+		return r.destruction(o, raw)
+	}
 	got, err := bundle.VerifyReceipt(o.Trust, o.Fingerprint, raw)
 	if err != nil {
 		return err
@@ -213,6 +219,24 @@ func (r *Result) disclosure(o Options, raw []byte) error {
 			got.Bundle, got.By, got.Witnessed.Format(time.RFC3339))
 	}
 	return err
+}
+
+// destruction verifies the certificate of a destruction.
+func (r *Result) destruction(o Options, raw []byte) error {
+	r.Kind = KindDestruction
+	got, err := bundle.VerifyDestruction(o.Trust, o.Fingerprint, raw)
+	if err != nil {
+		return err
+	}
+	copies := 0
+	for _, side := range got.Sides {
+		copies += len(side.Unconfirmed)
+	}
+	r.Destroyed = &got
+	r.Line = fmt.Sprintf("proven: on the decision of %q of %s both keyholders signed that they destroyed their halves of %d recordings of order %s, in the log that the witnesses saw by %s; "+
+		"not proven: what the places of their roots do not promise, and that there is no copy of a root that they do not list; %d listed copies are not confirmed destroyed",
+		got.Judge, got.Decided.Format(time.DateOnly), got.Recordings, got.Chain.Short(), got.Witnessed.Format(time.RFC3339), copies)
+	return nil
 }
 
 // ParseFingerprint reads the fingerprint of a trust file, which is given whole: the beginning of one pins nothing.

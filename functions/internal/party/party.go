@@ -139,6 +139,15 @@ func (d Desk) Sealer(ctx context.Context, target *edge.Target, body []byte, chai
 	return k, k.AuthenticateSealer(ctx, target.Call(d.origin, body), chains)
 }
 
+// Other opens the keyholder for the other keyholder.
+func (d Desk) Other(ctx context.Context, target *edge.Target, body []byte) (*keyholder.Keyholder, error) {
+	k, err := d.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return k, k.AuthenticateOther(ctx, target.Call(d.origin, body))
+}
+
 // Asker opens the keyholder for somebody who may be told the status of chains.
 func (d Desk) Asker(ctx context.Context, target *edge.Target, body []byte, chains []record.Digest) (*keyholder.Keyholder, error) {
 	k, err := d.Open(ctx)

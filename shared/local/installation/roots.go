@@ -28,17 +28,22 @@ func (f *Folder) openRoots(party string) (*keys.File, error) {
 
 // ExportRoots encrypts a party's root keys to recovery recipients.
 func (f *Folder) ExportRoots(party string, to ...age.Recipient) ([]byte, error) {
+	file, err := f.fileRoots(party)
+	if err != nil {
+		return nil, err
+	}
+	return file.Export(to...)
+}
+
+// fileRoots opens roots that can be exported.
+func (f *Folder) fileRoots(party string) (*keys.File, error) {
 	if t, err := f.token(party); err != nil || t != nil {
 		if err == nil {
 			err = problem.New(problem.Invalid, "the party's roots are in a token, which never gives them away; back them up by the HSM's own means")
 		}
 		return nil, err
 	}
-	file, err := f.openRoots(party)
-	if err != nil {
-		return nil, err
-	}
-	return file.Export(to...)
+	return f.openRoots(party)
 }
 
 // ImportRoots makes a key file in a folder from what ExportRoots gave, under a new secret.
