@@ -26,6 +26,7 @@ type bundleFlags struct {
 	order, out, reason, receipts, mirror string
 	recordings, parts, to, why           []string
 	clear                                bool
+	casual                               casualFlags
 }
 
 func (a *app) bundleCommand() *cobra.Command {
@@ -49,9 +50,12 @@ func (a *app) makeCommand() *cobra.Command {
 			"recipients' age keys (--to) or in clear (--clear); what binds each to its sealing, its place in the witnessed log, every batch of its\n" +
 			"week; all members of the order; both keyholders' journals of the case, if you may read them. What is left out is stated in it, with a\n" +
 			"reason. The file is signed by you and verified before it gets its name. It is a ZIP file and a BagIt bag.\n\n" +
-			"--part keeps some seconds of a recording only: for these there is your word, not the proof that they are as sealed.",
+			"--part keeps some seconds of a recording only: for these there is your word, not the proof that they are as sealed.\n\n" +
+			"--casual makes a certified copy for another case of what was found by chance: it carries the request for the measure, the order, and the\n" +
+			"request for and the order of every extension, and is refused while one is missing. The other case stands in it and in both journals.",
 		example: "arca bundle make --order $CHAIN --recording $ID --clear --reason 'copy for the defence, ordered today' --receipts receipts -o disclosure.zip --as clara\n" +
-			"arca bundle make --recording $ID --to $DEFENCE --reason 'copy for the defence' -o encrypted.zip --as clara",
+			"arca bundle make --recording $ID --to $DEFENCE --reason 'copy for the defence' -o encrypted.zip --as clara\n" +
+			"arca bundle make --recording $ID --clear --casual --for-court 'Court Two' --for-case case-9 --secrecy lifted --petition request.pdf --reason 'found by chance' -o casual.zip --as clara",
 		args: cobra.NoArgs,
 		run: func(cmd *cobra.Command, _ []string) error {
 			return a.makeBundle(cmd.Context(), b)
@@ -67,6 +71,7 @@ func (a *app) makeCommand() *cobra.Command {
 	c.Flags().StringVar(&b.receipts, "receipts", "", "folder of the collector's receipts (default receipts/ of the installation's collector)")
 	c.Flags().StringVar(&b.mirror, "mirror", mirrorPlace, "which mirror of the installation to read from")
 	c.Flags().StringVarP(&b.out, "output", "o", "", "file to write")
+	b.casual.add(c)
 	_ = c.MarkFlagRequired("output")
 	_ = c.MarkFlagRequired("reason")
 	c.MarkFlagsOneRequired("to", "clear")
@@ -157,6 +162,9 @@ func (a *app) makeBundle(ctx context.Context, b bundleFlags) error {
 		return problem.New(problem.Invalid, "the recordings are of another order than the one you named")
 	}
 	in.Reason, in.Recipients, in.Why = b.reason, b.to, why
+	if err := b.casual.into(in); err != nil {
+		return err
+	}
 	if err := a.complete(f, in, b.receipts); err != nil {
 		return err
 	}
@@ -282,6 +290,9 @@ func (p *page) bundle(r *bundle.Report) {
 		return
 	}
 	p.pairs("  made", when(r.Made)+" by "+r.Maker, "  for", r.Reason, "  order", r.Chain.String()+" of "+r.Court+", "+r.State, "  trust file", r.Fingerprint.String())
+	if c := r.Casual; c != nil {
+		p.pairs("  for use in", c.Case+" of "+c.Court+" ("+c.Article+")")
+	}
 	var rows [][]string
 	for _, s := range r.Recordings {
 		d := s.Description

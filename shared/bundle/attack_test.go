@@ -13,7 +13,8 @@ import (
 	"arca.example/arca/shared/seal"
 )
 
-// forge makes a bundle as the clerk could with a program of their own: one file says something else, and all is hashed and signed anew.
+// forge makes a bundle as the clerk could with a program of their own: one file says something else, or is left out if instead is "", and all is hashed
+// and signed anew.
 func (w *world) forge(raw []byte, path, instead, says string) []byte {
 	w.tb.Helper()
 	old := must(bag.Open(bytes.NewReader(raw), int64(len(raw))))
@@ -23,6 +24,9 @@ func (w *world) forge(raw []byte, path, instead, says string) []byte {
 	var index []byte
 	for _, e := range old.Payload() {
 		b := must(old.Read(e.Path, 1<<30))
+		if e.Path == path && instead == "" {
+			continue
+		}
 		if e.Path == path {
 			changed := bytes.Replace(b, []byte(instead), []byte(says), 1)
 			if bytes.Equal(changed, b) {

@@ -22,6 +22,8 @@ type Disclosure struct {
 type Disclosed struct {
 	Bundle    record.Digest `json:"bundle"`
 	By        string        `json:"by"`
+	Case      string        `json:"case,omitempty"`  // of another court's, for which it was made
+	Court     string        `json:"court,omitempty"` //
 	Reason    string        `json:"reason,omitempty"`
 	To        string        `json:"to,omitempty"`
 	Made      time.Time     `json:"made"`
@@ -87,7 +89,7 @@ func VerifyDisclosure(trust *record.Trust, audience record.Digest, raw []byte) (
 			return out, err
 		}
 		// Both may have journalled several acts of one disclosure, one for each request, which say the same; another disclosure of the file does not.
-		same := i == 0 || a.Reason == out.Reason && a.To == out.To
+		same := i == 0 || a.Reason == out.Reason && a.To == out.To && a.Case == out.Case && a.Court == out.Court
 		if e.Author != Parties[i] || a.Kind != record.EventDisclosed || a.Bundle != d.Bundle || a.Audience != audience || a.Chain != e.Case || !same {
 			return out, denied("the %s's entry is of another disclosure", seal.Role(Parties[i]))
 		}
@@ -98,7 +100,7 @@ func VerifyDisclosure(trust *record.Trust, audience record.Digest, raw []byte) (
 		if checkpoint.Earliest.After(out.Witnessed) {
 			out.Witnessed = checkpoint.Earliest.UTC()
 		}
-		out.Reason, out.To, out.Made = a.Reason, a.To, a.Issued
+		out.Reason, out.To, out.Made, out.Case, out.Court = a.Reason, a.To, a.Issued, a.Case, a.Court
 	}
 	return out, nil
 }

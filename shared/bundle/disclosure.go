@@ -48,6 +48,7 @@ func partPath(id record.ID, n string) string { return "data/recordings/" + id.St
 // Index is data/index.json: what the bundle is, what is in it, and what is not.
 type Index struct {
 	Audience   record.Digest `json:"aud"`
+	Casual     *Casual       `json:"casual,omitzero"` // it is for use in another case
 	Chain      record.Digest `json:"chain"`
 	Custody    bool          `json:"custody"` // both keyholders' journals of the case are in it
 	Issued     time.Time     `json:"iat"`
@@ -180,6 +181,11 @@ func (x *Index) Validate() error {
 			return err
 		}
 	}
+	if x.Casual != nil {
+		if err := x.Casual.validate(); err != nil {
+			return err
+		}
+	}
 	return x.validateRecordings()
 }
 
@@ -226,6 +232,11 @@ func (x *Index) paths() []string {
 	if x.Custody {
 		for _, party := range Parties {
 			list = append(list, custodyPath(party))
+		}
+	}
+	if x.Casual != nil {
+		for _, p := range x.Casual.Petitions {
+			list = append(list, x.secret(petitionPath(p.Member)))
 		}
 	}
 	for _, r := range x.Recordings {

@@ -34,6 +34,9 @@ type Source struct {
 	Recipients []string          // age recipients; none: in clear
 	Why        map[string]string // reasons for what is left out, by Omission.What; DefaultWhy otherwise
 	Weeks      []string          // of the order, of which the bundle shows nothing
+
+	Casual    *Casual                  // for use in another case; its petitions are filled in
+	Petitions map[record.Digest][]byte // the requests to the judge, by the member that decided on each
 }
 
 // SourceRecording is one recording with its content.
@@ -113,6 +116,11 @@ func (in *Source) index(maker record.KeyID, now time.Time) (*Index, error) {
 	for i := range x.Omissions {
 		x.Omissions[i].Reason = cmp.Or(in.Why[x.Omissions[i].What], DefaultWhy[x.Omissions[i].What])
 	}
+	if in.Casual != nil {
+		if x.Casual, err = in.casual(); err != nil {
+			return nil, err
+		}
+	}
 	return x, x.Validate()
 }
 
@@ -190,6 +198,9 @@ func (in *Source) files(x *Index) (map[string][]byte, error) {
 		if x.Custody && err == nil {
 			out[custodyPath(party)], err = jsonLines(in.Custody[party])
 		}
+	}
+	if x.Casual != nil && err == nil {
+		err = in.petitions(x, out)
 	}
 	if err != nil {
 		return nil, err

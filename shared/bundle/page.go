@@ -21,7 +21,8 @@ code{font:9pt monospace;overflow-wrap:anywhere}tr{page-break-inside:avoid}
 <h1>{{.W.Title}}</h1>
 <p>{{.W.Made}} {{.X.Issued.Format "2006-01-02 15:04:05Z"}} {{.W.By}} {{.Maker}} <code>{{.X.Maker}}</code></p>
 <p>{{.W.For}}: {{.X.Reason}}</p>
-<p>{{.W.Order}} <code>{{.X.Chain}}</code><br>{{.W.Bundle}} <code>{{.X.Audience}}</code></p>
+{{with .X.Casual}}<p>{{$.W.Casual}}: {{.Court}}, {{.Case}} ({{.Article}}). {{if .Secret}}{{$.W.Secret}}{{else}}{{$.W.NotSecret}}{{end}}</p>
+{{end}}<p>{{.W.Order}} <code>{{.X.Chain}}</code><br>{{.W.Bundle}} <code>{{.X.Audience}}</code></p>
 <p>{{.Mode}}</p>
 <h2>{{.W.Recordings}}</h2>
 <table><tr><th>{{.W.ID}}</th><th>{{.W.Start}}</th><th>{{.W.End}}</th><th>{{.W.Kind}}</th><th>{{.W.From}}</th><th>{{.W.To}}</th><th>{{.W.File}}</th></tr>

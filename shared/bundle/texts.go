@@ -21,14 +21,14 @@ var DefaultWhy = map[string]string{
 var words = struct {
 	Title, Made, By, For, Order, Bundle, Recordings, Omitted, Journal, How                       string
 	Start, End, From, To, Kind, File, Bytes, ID, Hidden, Who, When, What, Why, Keyholder, Number string
-	Clear, Encrypted, Whole                                                                      string
+	Clear, Encrypted, Whole, Casual, Secret, NotSecret                                           string
 }{
 	Title: "Disclosure of recordings", Made: "Made", By: "by", For: "for", Order: "Order", Bundle: "Installation", Recordings: "Recordings in this bundle",
 	Omitted: "What is not in this bundle", Journal: "Custody, from both keyholders' journals", How: "How to check it",
 	Start: "Start", End: "End", From: "From", To: "To", Kind: "Kind", File: "File", Bytes: "Bytes", ID: "Recording",
 	Hidden: "in the encrypted files", Who: "Who", When: "When", What: "What", Why: "Reason", Keyholder: "Keyholder", Number: "No",
 	Clear: "The recordings are in clear.", Encrypted: "The recordings and what is said of them are encrypted to the recipients' age keys; the order and the journals are not.",
-	Whole: "whole",
+	Whole: "whole", Casual: "Certified copy for use in another case", Secret: "The case that it comes from is still secret.", NotSecret: "The case that it comes from is not secret any more.",
 }
 
 // omissionText says an omission in words.

@@ -28,6 +28,7 @@ type Options struct {
 
 // Report is what a bundle proves.
 type Report struct {
+	Casual      *Casual          `json:"casual,omitempty"` // it is for use in another case
 	Verdict     Verdict          `json:"verdict"`
 	Line        string           `json:"line"` // the one line
 	Fingerprint record.Digest    `json:"fingerprint"`
@@ -85,6 +86,7 @@ type opened struct {
 	asked    map[record.Digest]bool // the maker's requests, by hash
 	journals map[string][]LogProof  // by party
 	report   Report
+	order    []law.Member
 	receipts int // sealings without
 	members  int
 }
@@ -102,7 +104,7 @@ func Verify(from io.ReaderAt, size int64, options Options) (Report, error) {
 	}
 	v := &opened{bag: b, options: options, people: map[record.KeyID]record.Enrolment{}, batches: map[record.ID]batch{},
 		asked: map[record.Digest]bool{}, journals: map[string][]LogProof{}}
-	for _, step := range []func() error{v.readSigned, v.readOrder, v.readBatches, v.readRequests, v.readCustody, v.readRecordings, v.readOmissions} {
+	for _, step := range []func() error{v.readSigned, v.readOrder, v.readCasual, v.readBatches, v.readRequests, v.readCustody, v.readRecordings, v.readOmissions} {
 		if err := step(); err != nil {
 			return v.report, err
 		}
@@ -280,7 +282,7 @@ func (v *opened) readOrder() error {
 			return err
 		}
 	}
-	v.report.Members, v.report.Court = len(members), state.Court
+	v.report.Members, v.report.Court, v.order = len(members), state.Court, members
 	return nil
 }
 
@@ -477,6 +479,9 @@ func (v *opened) conclude(ours bool) {
 	}
 	if v.receipts > 0 {
 		add(&r.NotShown, "that both keyholders signed for %s", count(v.receipts, "batch"))
+	}
+	if r.Casual != nil {
+		v.concludeCasual(add)
 	}
 	add(&r.NotShown, "what happened before the collector sealed, and who spoke")
 	add(&r.NotShown, "that this disclosure was itself logged: that stands in the receipt beside it")

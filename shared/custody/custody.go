@@ -130,7 +130,9 @@ type Extent struct {
 	Batch      record.ID     `json:"batch,omitzero"`
 	Bundle     record.Digest `json:"bundle,omitzero"`
 	Bytes      record.Span   `json:"bytes,omitzero"`
-	Made       record.Made   `json:"made,omitzero"` // what was sealed of it
+	Case       string        `json:"case,omitzero"`  // another case, for which it was disclosed
+	Court      string        `json:"court,omitzero"` // of that case
+	Made       record.Made   `json:"made,omitzero"`  // what was sealed of it
 	Millis     record.Span   `json:"millis,omitzero"`
 	Pack       uint64        `json:"pack,omitzero"`
 	PackDigest record.Digest `json:"packDigest,omitzero"`

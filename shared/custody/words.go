@@ -124,6 +124,9 @@ func (x Extent) Words() string {
 	if !x.Bundle.IsZero() {
 		add("bundle %s to %s", x.Bundle.Short(), x.To)
 	}
+	if x.Case != "" {
+		add("for use in %s of %s", x.Case, x.Court)
+	}
 	if x.Recordings > 1 {
 		add("among %d recordings", x.Recordings)
 	}

@@ -302,6 +302,18 @@ func (c *checker) lists() {
 	if len(c.p.Privileged) == 0 {
 		c.fault("privileged", "is empty")
 	}
+	for where, rule := range map[string]struct {
+		has  Rule
+		only string
+	}{"casual": {c.p.Casual, "requests-and-orders"}, "minimisation": {c.p.Minimisation, "refuse"}} {
+		if rule.has == (Rule{}) {
+			continue
+		}
+		if rule.has.Rule != rule.only {
+			c.fault(where, "is %s, or absent", rule.only)
+		}
+		c.article(where, rule.has.Article)
+	}
 	for _, m := range c.p.Milestones {
 		where := "milestones." + m.Name
 		if seen[m.Name] || m.Name == "" || m.Name == eventEnd || m.Name == eventRejection || record.CheckName(m.Name) != nil {

@@ -59,6 +59,8 @@ type Profile struct {
 	Hold            Rule         `json:"hold"`
 	Review          Term         `json:"review"` // of the need to keep
 	Privileged      []Category   `json:"privileged"`
+	Casual          Rule         `json:"casual,omitzero"`       // what a copy for use in another case must carry: "requests-and-orders"; absent: no rule was seen
+	Minimisation    Rule         `json:"minimisation,omitzero"` // opening what is marked not pertinent: "refuse" without a reason, else it is a warning
 	Milestones      []Waymark    `json:"milestones"`
 	Warn            Warning      `json:"warn"`
 

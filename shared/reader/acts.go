@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"arca.example/arca/shared/bundle"
 	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/record"
 	"arca.example/arca/shared/seal"
@@ -159,15 +160,19 @@ func (r *Reader) found(g *grant, rows []Row) error {
 	return nil
 }
 
-// Disclosed writes down that a bundle was made of recordings that were released under one request of one's own: to be called when the
-// bundle is whole and before it is handed to anybody. FileActs files it.
-func (r *Reader) Disclosed(request, bundle record.Digest, recordings []record.Reference, to, reason string) error {
+// disclosed writes down that a bundle was made of recordings that were released under one request of one's own, and for which other case if it is
+// for one. FileActs files it.
+func (r *Reader) disclosed(request record.Digest, in *bundle.Source, hash record.Digest, recordings []record.Reference, to string) error {
 	g, err := r.load(request)
 	if err != nil {
 		return err
 	}
-	_, err = r.keepAct(record.Act{Bundle: bundle, Chain: g.request.Chain, Kind: record.EventDisclosed, Reason: reason, Recordings: recordings,
-		Request: request, Result: record.Completed, To: to})
+	a := record.Act{Bundle: hash, Chain: g.request.Chain, Kind: record.EventDisclosed, Reason: in.Reason, Recordings: recordings,
+		Request: request, Result: record.Completed, To: to}
+	if in.Casual != nil {
+		a.Case, a.Court = in.Casual.Case, in.Casual.Court
+	}
+	_, err = r.keepAct(a)
 	return err
 }
 

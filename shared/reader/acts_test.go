@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	made "arca.example/arca/shared/bundle"
 	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/reader/cut"
 	"arca.example/arca/shared/record"
@@ -53,7 +54,7 @@ func TestActsAreFiledAtBothKeyholders(t *testing.T) {
 	}
 	bundle := record.Digest{5}
 	ref := filedRef(t, w, ids[0])
-	if err := r.Disclosed(content, bundle, []record.Reference{ref}, "the defence", "the court ordered it"); err != nil {
+	if err := r.disclosed(content, &made.Source{Reason: "the court ordered it"}, bundle, []record.Reference{ref}, "the defence"); err != nil {
 		t.Fatal(err)
 	}
 	if waiting, err := r.FileActs(ctx); waiting != 0 || err != nil {

@@ -435,7 +435,7 @@ func (r *Reader) DiscloseTo(in *bundle.Source, hash record.Digest) error {
 			}
 		}
 		for some := range slices.Chunk(list, record.MaxActed) {
-			if err := r.Disclosed(request, hash, some, to, in.Reason); err != nil {
+			if err := r.disclosed(request, in, hash, some, to); err != nil {
 				return err
 			}
 		}

@@ -28,7 +28,9 @@ type Act struct {
 	Audience   Digest      `json:"aud"`
 	Bundle     Digest      `json:"bundle,omitzero"` // disclosed: SHA-256 of the bundle
 	Bytes      Span        `json:"bytes,omitzero"`  // opened, copied: which bytes
+	Case       string      `json:"case,omitzero"`   // disclosed for use in another case: its tag
 	Chain      Digest      `json:"chain"`
+	Court      string      `json:"court,omitzero"` // and its court
 	Issued     time.Time   `json:"iat"`
 	Kind       EventKind   `json:"kind"`            // found, opened, copied, disclosed, annotated or moved
 	Made       Made        `json:"made,omitzero"`   // annotated, moved: what was sealed
@@ -98,11 +100,13 @@ func (a *Act) checkOpened() error {
 }
 
 func (a *Act) checkDisclosed() error {
-	if err := a.checkForm(a.Result == Completed && a.Of.IsZero() && a.parts() == 0 && !a.Bundle.IsZero() && a.Made == Made{}); err != nil {
+	if err := a.checkForm(a.Result == Completed && a.Of.IsZero() && a.parts() == 0 && !a.Bundle.IsZero() && a.Made == Made{} && (a.Case == "") == (a.Court == "")); err != nil {
 		return err
 	}
-	if err := CheckName(a.To); err != nil {
-		return err
+	for _, s := range []string{a.To, a.Case, a.Court} {
+		if err := CheckName(s); err != nil {
+			return err
+		}
 	}
 	return CheckText(a.Reason)
 }
@@ -126,5 +130,5 @@ func (a *Act) parts() (n int) {
 
 // says tells whether the act has what only a disclosure, a note or a move has.
 func (a *Act) says() bool {
-	return !a.Bundle.IsZero() || a.To != "" || a.Reason != "" || a.Made != Made{}
+	return !a.Bundle.IsZero() || a.To != "" || a.Reason != "" || a.Made != Made{} || a.Case != "" || a.Court != ""
 }

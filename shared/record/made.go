@@ -67,7 +67,7 @@ func (a *Act) checkMade() error {
 	note := a.Kind == EventAnnotated && (m.Kind == KindNote || m.Kind == KindTranscript)
 	moved := a.Kind == EventMoved && m.Kind == KindResealed && a.Whole && m.Mark == ""
 	if err := a.checkForm(len(a.Recordings) == 1 && a.parts() == 1 && a.Bytes == Span{} && a.Result == Completed && a.Of.IsZero() && a.Bundle.IsZero() &&
-		a.To == "" && (note && a.Reason == "" || moved) && m.Recording != ID{} && m.Batch != ID{} && !m.Statement.IsZero()); err != nil {
+		a.To == "" && a.Case == "" && a.Court == "" && (note && a.Reason == "" || moved) && m.Recording != ID{} && m.Batch != ID{} && !m.Statement.IsZero()); err != nil {
 		return err
 	}
 	if m.Recording == a.Recordings[0].Recording || !slices.Contains(Compartments, m.Compartment) {
