@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -20,7 +21,7 @@ import (
 )
 
 type openFlags struct {
-	out, from, to, bytes, mirror string
+	out, from, to, bytes, mirror, minimised string
 }
 
 func (a *app) openCommand() *cobra.Command {
@@ -30,7 +31,9 @@ func (a *app) openCommand() *cobra.Command {
 		long: "Asks both keyholders for the halves under your request for its content, combines them here, reads the segments from the mirror and\n" +
 			"verifies every byte. The file appears under its name only whole and verified, and never replaces another. -o - writes to standard\n" +
 			"output: there every byte was authenticated, but the whole is verified at the end, so discard what came if it fails.\n\n" +
-			"--from and --to cut by seconds: PCM and A-law give a valid WAV, Opus a valid Ogg, cut at packets. Anything else is cut by --bytes.",
+			"--from and --to cut by seconds: PCM and A-law give a valid WAV, Opus a valid Ogg, cut at packets. Anything else is cut by --bytes.\n\n" +
+			"What a note in your listing marks as not pertinent is refused where the statute says so (18 U.S.C. 2518(5)), and else opened with a\n" +
+			"warning; --minimised opens it with a reason, which goes into both journals. Other parts open as ever: --from, --to.",
 		example: "arca open $ID -o call.out.wav --as ines\narca open $ID --from 1 --to 2.5 -o part.wav --as ines\narca open $ID --bytes 0-99 -o head.bin --as ines",
 		args:    cobra.ExactArgs(1),
 		run: func(cmd *cobra.Command, args []string) error {
@@ -46,6 +49,7 @@ func (a *app) openCommand() *cobra.Command {
 	c.Flags().StringVar(&o.from, "from", "", "first second")
 	c.Flags().StringVar(&o.to, "to", "", "second to end before")
 	c.Flags().StringVar(&o.bytes, "bytes", "", "bytes first-last, as 0-99 or 100-")
+	c.Flags().StringVar(&o.minimised, "minimised", "", "why what is marked not pertinent is opened all the same")
 	c.Flags().StringVar(&o.mirror, "mirror", mirrorPlace, "which mirror of the installation to read from")
 	c.MarkFlagsMutuallyExclusive("bytes", "from")
 	c.MarkFlagsMutuallyExclusive("bytes", "to")
@@ -54,6 +58,7 @@ func (a *app) openCommand() *cobra.Command {
 
 // part reads what to open.
 func (o openFlags) part() (part reader.Range, err error) {
+	part.Minimised = o.minimised
 	if part.From, err = parseSeconds(o.from); err != nil {
 		return part, err
 	}
@@ -107,7 +112,8 @@ type openedAnswer struct {
 	Original  int64    `json:"original"` // bytes of the whole recording
 	Codec     string   `json:"codec"`
 	Container cut.Kind `json:"container,omitempty"`
-	Whole     bool     `json:"whole"` // all of it, verified against the digest in its description
+	Whole     bool     `json:"whole"`            // all of it, verified against the digest in its description
+	Marked    string   `json:"marked,omitempty"` // a warning: it is marked not pertinent
 }
 
 func (a *app) open(ctx context.Context, id string, o openFlags, part reader.Range) error {
@@ -145,13 +151,16 @@ func (a *app) open(ctx context.Context, id string, o openFlags, part reader.Rang
 			return err
 		}
 	}
-	out := openedAnswer{got.ID.String(), path, got.Bytes, got.Original, got.Codec, got.Kind, got.Whole}
+	out := openedAnswer{got.ID.String(), path, got.Bytes, got.Original, got.Codec, got.Kind, got.Whole, got.Marked}
 	return a.show(out, func(p *page) {
 		word := "whole and verified"
 		if !out.Whole {
 			word = "a part of " + size(out.Original)
 		}
 		p.line("%s: %s, %s, %s", out.Path, size(out.Bytes), out.Codec, word)
+		if out.Marked != "" {
+			p.line("warning: %s", out.Marked)
+		}
 	})
 }
 
@@ -191,7 +200,10 @@ func (a *app) openToOutput(ctx context.Context, f *installation.Folder, me actor
 		return err
 	}
 	defer done()
-	_, err = r.Open(ctx, id, "-", part)
+	got, err := r.Open(ctx, id, "-", part)
+	if got.Marked != "" {
+		fmt.Fprintln(a.err, "arca: "+clean(got.Marked))
+	}
 	return err
 }
 

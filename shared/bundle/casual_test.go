@@ -37,7 +37,9 @@ func casual(t *testing.T) (*world, *bundle.Source, record.Digest) {
 
 // knowing is both keyholders' word on the extended order.
 func (w *world) knowing(extension record.Digest) []string {
-	return w.status(func(_ *record.Status, c *record.ChainStatus) { c.Head, c.Capture.Until = extension, w.now.AddDate(0, 1, 0).AddDate(0, 1, 0) })
+	return w.status(func(_ *record.Status, c *record.ChainStatus) {
+		c.Head, c.Capture.Until = extension, w.now.AddDate(0, 1, 0).AddDate(0, 1, 0)
+	})
 }
 
 func TestACopyForAnotherCaseCarriesEveryRequestAndOrder(t *testing.T) {

@@ -254,10 +254,10 @@ func (e *Entry) acted(c *concern, st record.Statement, recording record.ID) bool
 	}
 	e.Request, e.Result, e.Claimed = a.Request, a.Result, a.Issued
 	e.On = Extent{Batch: c.batch, Bundle: a.Bundle, Bytes: a.Bytes, Case: a.Case, Court: a.Court, Made: a.Made, Millis: a.Millis, Recordings: len(a.Recordings), To: a.To, Whole: a.Whole}
-	e.Why = a.Reason
+	e.Why = cmp.Or(a.Reason, a.Minimised)
 	if q, known := c.requests[a.Request]; known {
 		e.Class = q.Class
-		e.Why = cmp.Or(a.Reason, q.Purpose)
+		e.Why = cmp.Or(e.Why, q.Purpose)
 	}
 	return true
 }

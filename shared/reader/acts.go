@@ -184,7 +184,7 @@ type opening struct {
 
 // begin writes down that a recording, or a part of it, is about to be opened. Nothing of it may leave before that.
 func (r *Reader) begin(rec *recording, part Range) (opening, error) {
-	a := record.Act{Chain: rec.grant.request.Chain, Kind: record.EventOpened, Request: rec.grant.hash, Result: record.Begun,
+	a := record.Act{Chain: rec.grant.request.Chain, Kind: record.EventOpened, Minimised: part.Minimised, Request: rec.grant.hash, Result: record.Begun,
 		Recordings: []record.Reference{{Batch: rec.entry.Batch, Recording: rec.entry.Recording}}}
 	if err := part.into(&a, rec.content.Size()); err != nil {
 		return opening{}, err

@@ -17,7 +17,12 @@ import (
 type Range struct {
 	cut.Span            // seconds, for what package cut understands
 	Bytes    *ByteRange // instead of seconds, for anything
+
+	// Minimised is why what is marked not pertinent is opened all the same (18 U.S.C. 2518(5)); it goes into the act.
+	Minimised string
 }
+
+func (part Range) whole() bool { return part.Span == (cut.Span{}) && part.Bytes == nil }
 
 // ByteRange is First to Last-1; Last 0 is the end.
 type ByteRange struct{ First, Last int64 }
@@ -30,7 +35,8 @@ type Opened struct {
 	Whole    bool // all of it, and it fits the digest in its description
 	Path     string
 	Kind     cut.Kind
-	Original int64 // bytes of the whole recording
+	Original int64  // bytes of the whole recording
+	Marked   string // that what was opened is marked not pertinent, where the statute leaves that to the reader
 }
 
 // recording is one ready to be read.
@@ -106,11 +112,16 @@ func (r *Reader) openTo(ctx context.Context, id string, w io.Writer, part Range,
 		return Opened{}, err
 	}
 	defer clear(rec.key[:])
+	marked, err := r.minimised(ctx, rec.entry, part)
+	if err != nil {
+		return Opened{}, err
+	}
 	begun, err := r.begin(rec, part)
 	if err != nil {
 		return Opened{}, err
 	}
 	out, err := r.pour(rec, w, part)
+	out.Marked = marked
 	if err == nil {
 		err = done()
 	}
@@ -121,7 +132,7 @@ func (r *Reader) openTo(ctx context.Context, id string, w io.Writer, part Range,
 func (r *Reader) pour(rec *recording, w io.Writer, part Range) (out Opened, err error) {
 	d := rec.entry.Description
 	out = Opened{ID: seal.RecordingID(rec.entry.Recording), Codec: cleaned(d.Codec), Original: rec.content.Size()}
-	out.Whole = part == Range{}
+	out.Whole = part.whole()
 	if r.cfg.Progress != nil {
 		w = &meter{w: w, total: part.most(out.Original), tell: r.cfg.Progress}
 	}
@@ -253,6 +264,9 @@ func (r *Reader) contentGrants(e entry) ([]*grant, error) {
 func (r *Reader) ReadAt(ctx context.Context, id string) (io.ReaderAt, int64, error) {
 	rec, err := r.unlock(ctx, id)
 	if err != nil {
+		return nil, 0, err
+	}
+	if _, err := r.minimised(ctx, rec.entry, Range{}); err != nil {
 		return nil, 0, err
 	}
 	if _, err := r.begin(rec, Range{}); err != nil {

@@ -32,9 +32,10 @@ type Act struct {
 	Chain      Digest      `json:"chain"`
 	Court      string      `json:"court,omitzero"` // and its court
 	Issued     time.Time   `json:"iat"`
-	Kind       EventKind   `json:"kind"`            // found, opened, copied, disclosed, annotated or moved
-	Made       Made        `json:"made,omitzero"`   // annotated, moved: what was sealed
-	Millis     Span        `json:"millis,omitzero"` // opened, copied: which thousandths of a second
+	Kind       EventKind   `json:"kind"`               // found, opened, copied, disclosed, annotated or moved
+	Made       Made        `json:"made,omitzero"`      // annotated, moved: what was sealed
+	Millis     Span        `json:"millis,omitzero"`    // opened, copied: which thousandths of a second
+	Minimised  string      `json:"minimised,omitzero"` // opened, copied: why, where it is marked not pertinent
 	Nonce      ID          `json:"nonce"`
 	Of         Digest      `json:"of,omitzero"`     // hash of the begun act that this one ends
 	Reason     string      `json:"reason,omitzero"` // disclosed, moved: why
@@ -96,6 +97,9 @@ func (a *Act) checkOpened() error {
 	if err := a.Millis.check(maxActMillis); err != nil {
 		return err
 	}
+	if err := CheckText(a.Minimised); err != nil {
+		return err
+	}
 	return a.Bytes.check(maxActBytes)
 }
 
@@ -112,7 +116,7 @@ func (a *Act) checkDisclosed() error {
 }
 
 func (a *Act) checkForm(ok bool) error {
-	if !ok {
+	if opening := a.Kind == EventOpened || a.Kind == EventCopied; !ok || a.Minimised != "" && !opening {
 		return problem.New(problem.Invalid, "the act's members do not fit its kind and result")
 	}
 	return nil
