@@ -21,7 +21,7 @@ func TestDependencies(t *testing.T) {
 	}
 	for _, name := range list {
 		for _, banned := range []string{"aws", "/keyholder", "/vault", "/store", "/collector", "/reader", "/mirror", "/keys", "/local", "/functions",
-			"cobra", "sqlite", "cedar"} {
+			"cobra", "sqlite", "cedar", "net/http"} {
 			if strings.Contains(name, banned) {
 				t.Errorf("arca-verify links %s", name)
 			}

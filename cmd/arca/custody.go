@@ -64,6 +64,11 @@ func (a *app) custody(ctx context.Context, id string, o custodyFlags) error {
 	if in.Packs, err = a.packsOf(f, me, in.Recording, o); err != nil {
 		return err
 	}
+	if len(in.Packs) == 0 {
+		if in.Packs, err = proveDeposits(ctx, f, custody.Deposits(in.Journals, in.Recording)); err != nil {
+			return err
+		}
+	}
 	got, err := custody.Read(in)
 	if err != nil {
 		return err
@@ -226,6 +231,30 @@ func (a *app) packsOf(f *installation.Folder, me actor, id record.ID, o custodyF
 			return nil, err
 		}
 		lines = append(lines, custody.Line{Event: event, Random: random, Proof: proof, State: custody.Proven})
+	}
+	return lines, nil
+}
+
+// proveDeposits asks the log, which anybody may read, for proofs of the packs that the collector named to both keyholders.
+func proveDeposits(ctx context.Context, f *installation.Folder, packs []record.PackOpening) ([]custody.Line, error) {
+	var lines []custody.Line
+	for _, p := range packs {
+		line := custody.Line{Event: p.Event, Random: p.Random, State: custody.Proven}
+		_, entry, err := bundle.OpenPackEvent(p.Event, p.Random)
+		if err == nil {
+			line.Proof, err = f.Vault(nil).Proof(ctx, entry)
+		}
+		switch kind := problem.KindOf(err); {
+		case err != nil && kind == problem.Conflict:
+			line.State = custody.Pending
+		case err != nil && kind == problem.NotFound:
+			line.State = custody.Missing
+		case err != nil && kind == problem.Unavailable:
+			continue // the collector's word stands without it
+		case err != nil:
+			return nil, err
+		}
+		lines = append(lines, line)
 	}
 	return lines, nil
 }

@@ -284,15 +284,8 @@ func (p LogProof) Witnessed(v *ledger.Verifier) (ledger.Checkpoint, error) {
 
 // OpenPackEvent reads a pack's event strictly and gives the log entry that event and random make.
 func OpenPackEvent(raw, random []byte) (body record.PackEvent, entry ledger.Entry, err error) {
-	var e record.Event
-	if err := record.Unmarshal(raw, &e); err != nil {
+	if body, err = (record.PackOpening{Event: raw, Random: random}).Read(); err != nil {
 		return body, entry, err
-	}
-	if err := record.Unmarshal(e.Body, &body); err != nil {
-		return body, entry, err
-	}
-	if e.Kind != record.EventPack || e.Author != "vault" || e.Number != int64(body.Number) || len(random) != 32 || !e.Case.IsZero() {
-		return body, entry, problem.New(problem.Invalid, "this is not the event of a pack's arrival")
 	}
 	return body, ledger.Commit(ledger.Opening{Event: raw, Random: [32]byte(random)}), nil
 }

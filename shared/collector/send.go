@@ -65,7 +65,7 @@ func (c *Collector) File(ctx context.Context) error {
 	defer c.sending.Unlock()
 	list := slices.DeleteFunc(c.waiting(), func(e *entry) bool { return !e.at.Arrived })
 	first := errors.Join(c.noteAll(ctx, list), c.proveAll(ctx, list, time.Time{}))
-	return errors.Join(first, c.archive(slices.DeleteFunc(list, func(e *entry) bool { return !e.at.Proven })))
+	return errors.Join(first, c.leave(ctx, list))
 }
 
 // Deposit uploads what waits, files nothing, and tells how many packs left: the site's tick does it for a reader's spool, whose notes only
@@ -163,11 +163,16 @@ func (c *Collector) send(ctx context.Context, until time.Time) error {
 	if err := c.proveAll(ctx, list, until); first == nil {
 		first = err
 	}
-	done := slices.DeleteFunc(slices.Clone(list), func(e *entry) bool { return !e.at.Proven })
-	if err := c.archive(done); first == nil {
+	if err := c.leave(ctx, list); first == nil {
 		first = err
 	}
 	return first
+}
+
+// leave archives what is proven, once both keyholders were told where it lies.
+func (c *Collector) leave(ctx context.Context, list []*entry) error {
+	told, err := c.tellAll(ctx, slices.DeleteFunc(slices.Clone(list), func(e *entry) bool { return !e.at.Proven }))
+	return errors.Join(err, c.archive(told))
 }
 
 // trouble remembers why a pack goes no further.

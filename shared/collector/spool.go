@@ -72,6 +72,7 @@ type progress struct {
 	Proof     string   `json:"proof,omitzero"`
 	Proven    bool     `json:"proven,omitzero"` // everything verified: the pack file may go
 	Random    []byte   `json:"random,omitempty"`
+	Told      bool     `json:"told,omitzero"`    // both keyholders were told where its batches lie
 	Trouble   string   `json:"trouble,omitzero"` // why the last try went no further
 	Uploaded  bool     `json:"uploaded,omitzero"`
 }

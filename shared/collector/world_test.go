@@ -135,6 +135,7 @@ type fakeKeyholder struct {
 	says   func(*record.Status) // alters what a status says before it is signed
 
 	refusals map[record.Digest]bool // statements, by hash
+	told     []string               // where batches lie
 	closings map[record.Digest]bool
 }
 
@@ -235,6 +236,14 @@ func (k *fakeKeyholder) unitKey(ask wire.UnitAsk) record.UnitKey {
 }
 
 func (k *fakeKeyholder) FileAct(_ context.Context, statement string) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if st, err := record.Peek(statement); err == nil && st.Type == record.TypeDeposited {
+		if !slices.Contains(k.told, statement) {
+			k.told = append(k.told, statement)
+		}
+		return k.failing("deposited")
+	}
 	if !slices.Contains(k.acts, statement) {
 		k.acts = append(k.acts, statement)
 	}

@@ -1,6 +1,7 @@
 package custody
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"slices"
@@ -32,6 +33,39 @@ func Recordings(journals []Journal) (list []record.ID) {
 			var b record.NotedEvent
 			if record.Unmarshal(line.Event, &e) == nil && e.Kind == record.EventNoted && json.Unmarshal(e.Body, &b) == nil {
 				list = append(list, b.Recordings...)
+			}
+		}
+	}
+	return list
+}
+
+// Deposits gives the openings of the packs in which, as its collector told the keyholders, the batch of a recording lies, unverified: whoever has
+// them can ask the log for proofs.
+func Deposits(journals []Journal, recording record.ID) (list []record.PackOpening) {
+	batches := map[record.ID]bool{}
+	for _, j := range journals {
+		for _, line := range j.Lines {
+			var e record.Event
+			var noted record.NotedEvent
+			var b record.StatementEvent
+			var d record.Deposited
+			if record.Unmarshal(line.Event, &e) != nil {
+				continue
+			}
+			if e.Kind == record.EventNoted && json.Unmarshal(e.Body, &noted) == nil && slices.Contains(noted.Recordings, recording) {
+				batches[noted.Batch] = true
+			}
+			if e.Kind != record.EventDeposited || json.Unmarshal(e.Body, &b) != nil {
+				continue
+			}
+			st, err := record.Peek(b.Statement)
+			if err != nil || record.Unmarshal(st.Payload, &d) != nil || !batches[d.Batch] {
+				continue
+			}
+			for _, p := range d.Packs {
+				if !slices.ContainsFunc(list, func(have record.PackOpening) bool { return bytes.Equal(have.Event, p.Event) }) {
+					list = append(list, p)
+				}
 			}
 		}
 	}
@@ -267,8 +301,9 @@ func (r *reading) noteRelease(j *journal, e event, hold func(string, string, boo
 // types are the statements that an event of a kind can hold.
 var types = map[record.EventKind][]record.Type{
 	record.EventAsked: {record.TypeRequest}, record.EventApproved: {record.TypeApproval}, record.EventDenied: {record.TypeApproval},
-	record.EventRefused: {record.TypeOrder, record.TypeRequest, record.TypeApproval, record.TypeAct, record.TypeRefusal},
-	record.EventFound:   {record.TypeAct}, record.EventOpened: {record.TypeAct}, record.EventCopied: {record.TypeAct}, record.EventDisclosed: {record.TypeAct},
+	record.EventRefused:   {record.TypeOrder, record.TypeRequest, record.TypeApproval, record.TypeAct, record.TypeRefusal},
+	record.EventDeposited: {record.TypeDeposited},
+	record.EventFound:     {record.TypeAct}, record.EventOpened: {record.TypeAct}, record.EventCopied: {record.TypeAct}, record.EventDisclosed: {record.TypeAct},
 	record.EventAnnotated: {record.TypeAct}, record.EventMoved: {record.TypeAct},
 }
 

@@ -3,6 +3,7 @@ package custody
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"arca.example/arca/shared/problem"
@@ -214,6 +215,8 @@ func (r *reading) stated(c *concern, e event, b record.StatementEvent, out Entry
 		q, covers := c.requests[a.Request]
 		ok = ok && covers
 		out.Request, out.Class, out.Why = a.Request, q.Class, a.Reason
+	case record.TypeDeposited:
+		ok = out.deposited(c, st)
 	case record.TypeAct:
 		ok = out.acted(c, st, r.in.Recording)
 	}
@@ -243,6 +246,24 @@ func (e *Entry) asked(c *concern, st record.Statement, recording record.ID) bool
 	}
 	c.requests[st.Hash] = q
 	e.Request, e.Class, e.Why, e.On = st.Hash, q.Class, q.Purpose, Extent{Batch: c.batch, Recordings: len(q.Recordings)}
+	return true
+}
+
+// deposited is the collector's word on where the recording's batch lies. Which of these packs have the recording's bytes, only its descriptor says.
+func (e *Entry) deposited(c *concern, st record.Statement) bool {
+	var d record.Deposited
+	if record.Unmarshal(st.Payload, &d) != nil || d.Batch != c.batch || d.Validate() != nil {
+		return false
+	}
+	var numbers []string
+	for _, p := range d.Packs {
+		body, _ := p.Read() // Validate has read it
+		numbers = append(numbers, strconv.FormatUint(body.Number, 10))
+	}
+	e.On, e.Why = Extent{Batch: c.batch, Whole: true}, "its batch lies in packs "+strings.Join(numbers, ", ")
+	if len(numbers) == 1 {
+		e.Why = "its batch lies in pack " + numbers[0]
+	}
 	return true
 }
 

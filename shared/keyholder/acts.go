@@ -49,7 +49,12 @@ type actRow struct {
 // the request that it names, and this keyholder has handed over its halves of every recording that it names under that request. The
 // author need not be in service any more: a report gives nothing to anybody, and what was done before a suspension must not be lost by
 // it. Filing it again changes nothing.
+//
+// A collector's word on where a batch was stored (record.Deposited) comes the same way.
 func (k *Keyholder) FileAct(ctx context.Context, raw string) error {
+	if st, err := record.Peek(raw); err == nil && st.Type == record.TypeDeposited {
+		return k.fileDeposited(ctx, raw)
+	}
 	trust, err := k.Trust(ctx)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/record"
 	"arca.example/arca/shared/seal"
+	"arca.example/arca/shared/wire"
 )
 
 func TestNobodyIsInvented(t *testing.T) {
@@ -88,7 +89,7 @@ func TestUnitsAreForCollectorsAndThePeer(t *testing.T) {
 	call := func(s *record.Signer) record.Call {
 		req, err := http.NewRequest("POST", "https://court.test/v1/status", nil)
 		must(t, err)
-		must(t, record.SignCall(s, req, []byte("{}"), w.now()))
+		must(t, wire.SignCall(s, req, []byte("{}"), w.now()))
 		return record.Call{Proof: req.Header.Get(record.ProofHeader), Method: "POST", URL: "https://court.test/v1/status", Body: []byte("{}")}
 	}
 	for s, ok := range map[*record.Signer]bool{
@@ -134,7 +135,7 @@ func TestWhoIsToldAStatus(t *testing.T) {
 	} {
 		req, err := http.NewRequest("POST", "https://court.test/v1/status", nil)
 		must(t, err)
-		must(t, record.SignCall(s, req, nil, w.now()))
+		must(t, wire.SignCall(s, req, nil, w.now()))
 		err = k.AuthenticateAsker(t.Context(), record.Call{Proof: req.Header.Get(record.ProofHeader), Method: "POST", URL: "https://court.test/v1/status"}, []record.Digest{chain})
 		if (err == nil) != (want == "") || err != nil && problem.KindOf(err) != want {
 			t.Errorf("%v: %v", s, err)

@@ -365,6 +365,55 @@ func (v *Verifier) Contradiction(a, b []byte, hashes func(larger Tree) tlog.Hash
 	})
 }
 
+// Shown holds two checkpoints against each other of which the log offered the second, larger one, with a consistency proof that does not lead from the
+// first. Such a proof can show what the second tree did begin with: then there is evidence. It gives nil where the proof shows nothing,
+// because it is wrong altogether, or because the first tree's size is a power of two, whose proof does not hold what it starts from.
+func (v *Verifier) Shown(kept, offered []byte, path []tlog.Hash) (*Evidence, error) {
+	first, err := v.claims(kept)
+	if err != nil {
+		return nil, err
+	}
+	second, err := v.claims(offered)
+	if err != nil {
+		return nil, err
+	}
+	if first.tree.Size < 1 || first.tree.Size >= second.tree.Size {
+		return nil, nil
+	}
+	began, ends, ok := rootsOf(path, first.tree.Size, second.tree.Size)
+	if !ok || ends != second.tree.Root || began == first.tree.Root {
+		return nil, nil
+	}
+	return v.accuse(&Evidence{Kind: KindFork, Root: began, Path: path}, first, second, func(string) bool { return true })
+}
+
+// rootsOf gives the two roots to which a consistency proof leads (RFC 9162, section 2.1.4.2), of trees of m and n entries; not if m is a power of two.
+func rootsOf(path []tlog.Hash, m, n int64) (before, after tlog.Hash, ok bool) {
+	if m&(m-1) == 0 || len(path) == 0 {
+		return before, after, false
+	}
+	at, last := m-1, n-1
+	for at&1 == 1 {
+		at, last = at>>1, last>>1
+	}
+	before, after = path[0], path[0]
+	for _, h := range path[1:] {
+		if last == 0 {
+			return before, after, false
+		}
+		if at&1 == 1 || at == last {
+			before, after = tlog.NodeHash(h, before), tlog.NodeHash(h, after)
+			for at&1 == 0 && at != 0 {
+				at, last = at>>1, last>>1
+			}
+		} else {
+			after = tlog.NodeHash(after, h)
+		}
+		at, last = at>>1, last>>1
+	}
+	return before, after, last == 0
+}
+
 func cmpTrees(a, b Tree) int {
 	if a.Size != b.Size {
 		return int(min(max(a.Size-b.Size, -1), 1))

@@ -2,11 +2,8 @@ package ledger
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"strings"
 
 	"golang.org/x/mod/sumdb/note"
@@ -73,62 +70,6 @@ func (e *SizeConflict) Error() string {
 // ErrFork is a witness's answer that it has cosigned another tree than the
 // checkpoint's: proof that the log has, or had, two histories.
 var ErrFork = errors.New("the witness has seen another history")
-
-// AddCheckpoint asks the witness at url (its submission prefix) to cosign and
-// gives its signature lines, one for each of vkeys that it holds; lines by other
-// keys are ignored. Errors: *SizeConflict, ErrFork, and problem.Unavailable,
-// problem.Denied or problem.Invalid for the rest. The client's timeout bounds
-// the call besides ctx.
-func AddCheckpoint(ctx context.Context, client *http.Client, url string, vkeys []string, r Request) (string, error) {
-	post, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(url, "/")+"/add-checkpoint", bytes.NewReader(r.Marshal()))
-	if err != nil {
-		return "", problem.Wrap(problem.Invalid, err, "the witness's address is malformed")
-	}
-	post.Header.Set("Content-Type", "application/octet-stream")
-	once := *client
-	// A witness does not move: following a redirect would let whoever answers
-	// in its place send the log elsewhere.
-	once.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	answer, err := once.Do(post)
-	if err != nil {
-		return "", problem.Wrap(problem.Unavailable, err, "the witness cannot be reached; it will be asked again")
-	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(answer.Body, MaxResponse+1))
-	if err != nil {
-		return "", problem.Wrap(problem.Unavailable, err, "the witness's answer was cut off; it will be asked again")
-	}
-	if len(body) > MaxResponse {
-		return "", problem.New(problem.Invalid, "the witness's answer is longer than %d bytes", MaxResponse)
-	}
-	if answer.StatusCode != http.StatusOK {
-		return "", witnessRefusal(answer, body)
-	}
-	return ParseCosignatures(r.Checkpoint, body, vkeys)
-}
-
-func witnessRefusal(answer *http.Response, body []byte) error {
-	switch code := answer.StatusCode; {
-	case code == http.StatusConflict && answer.Header.Get("Content-Type") == SizeType:
-		size, err := parseDecimal(strings.TrimSuffix(string(body), "\n"))
-		if err != nil || fmt.Sprintf("%d\n", size) != string(body) {
-			return problem.New(problem.Invalid, "the witness's answer does not follow the protocol")
-		}
-		return &SizeConflict{Size: size}
-	case code == http.StatusConflict:
-		return problem.Wrap(problem.Conflict, ErrFork, "the witness has cosigned another history of this log; tell the operator")
-	case code == http.StatusForbidden:
-		return problem.New(problem.Denied, "the witness does not accept the log's key")
-	case code == http.StatusNotFound:
-		return problem.New(problem.NotFound, "the witness does not know this log's origin")
-	case code == http.StatusUnprocessableEntity:
-		return problem.New(problem.Invalid, "the witness found the consistency proof wrong")
-	case code == http.StatusBadRequest:
-		return problem.New(problem.Invalid, "the witness found the request malformed")
-	default:
-		return problem.New(problem.Unavailable, "the witness answered with HTTP status %d; it will be asked again", code)
-	}
-}
 
 // ParseCosignatures finds, in a witness's 200 answer, the valid signature lines of
 // the keys vkeys on a checkpoint: at least one, at most one of each key.

@@ -32,6 +32,7 @@ const (
 	EventSuspended EventKind = "suspended" // a person
 	EventUnit      EventKind = "unit"      // a unit key was made
 	EventNoted     EventKind = "noted"     // a batch note was filed
+	EventDeposited EventKind = "deposited" // a collector says in which packs of the log a batch lies, see Deposited
 	EventAsked     EventKind = "asked"     // a request was received
 	EventApproved  EventKind = "approved"  //
 	EventDenied    EventKind = "denied"    // an approver said no

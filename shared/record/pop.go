@@ -2,7 +2,6 @@ package record
 
 import (
 	"crypto/sha256"
-	"net/http"
 	"time"
 
 	"arca.example/arca/shared/problem"
@@ -23,16 +22,9 @@ type Proof struct {
 // maxSkew is the clock difference that Arca tolerates anywhere (design, "Time").
 const maxSkew = 5 * time.Minute
 
-// SignCall adds a proof to an outgoing call.
-func SignCall(s *Signer, r *http.Request, body []byte, now time.Time) error {
-	raw, err := Sign(s, TypeProof, now, Proof{
-		Body: sha256.Sum256(body), Method: r.Method, Minute: now.Unix() / 60, URL: r.URL.String(),
-	})
-	if err != nil {
-		return err
-	}
-	r.Header.Set(ProofHeader, raw)
-	return nil
+// SignProof makes the proof of an outgoing call.
+func SignProof(s *Signer, method, url string, body []byte, now time.Time) (string, error) {
+	return Sign(s, TypeProof, now, Proof{Body: sha256.Sum256(body), Method: method, Minute: now.Unix() / 60, URL: url})
 }
 
 // Call is what a server knows of an incoming call.

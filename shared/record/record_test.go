@@ -180,7 +180,9 @@ func TestUnmarshalTakesOneForm(t *testing.T) {
 func TestProofIsForOneCall(t *testing.T) {
 	s := signers(t)["EdDSA"]
 	req, _ := http.NewRequest("POST", "https://court.example/v1/releases?x=1", nil)
-	if err := SignCall(s, req, []byte("body"), noon); err != nil {
+	proof, err := SignProof(s, req.Method, req.URL.String(), []byte("body"), noon)
+	req.Header.Set(ProofHeader, proof)
+	if err != nil {
 		t.Fatal(err)
 	}
 	good := Call{Proof: req.Header.Get(ProofHeader), Method: "POST", URL: "https://court.example/v1/releases?x=1", Body: []byte("body")}

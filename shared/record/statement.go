@@ -33,6 +33,7 @@ const (
 	TypeProof      Type = "arca-proof"
 	TypeRefusal    Type = "arca-refusal"
 	TypeAct        Type = "arca-act"
+	TypeDeposited  Type = "arca-deposited"
 
 	TypeClosed      Type = "arca-closed"
 	TypeDestroying  Type = "arca-destroying"

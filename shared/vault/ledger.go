@@ -72,7 +72,7 @@ type Ledger struct {
 
 // Witness is an independent party that cosigns checkpoints.
 // Name is its name in the policy. AddCheckpoint gives its signature lines, one per
-// key that the policy names, or the errors of ledger.AddCheckpoint.
+// key that the policy names, or the errors of wire.AddCheckpoint.
 type Witness interface {
 	Name() string
 	AddCheckpoint(ctx context.Context, r ledger.Request) (lines string, err error)

@@ -9,6 +9,7 @@ import (
 	"arca.example/arca/shared/ledger"
 	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/store"
+	"arca.example/arca/shared/wire"
 )
 
 // errOvertaken says that a witness has already cosigned a larger tree of ours.
@@ -27,7 +28,7 @@ func (w RemoteWitness) Name() string { return w.Called }
 
 // AddCheckpoint implements Witness.
 func (w RemoteWitness) AddCheckpoint(ctx context.Context, r ledger.Request) (string, error) {
-	return ledger.AddCheckpoint(ctx, w.Client, w.URL, w.Keys, r)
+	return wire.AddCheckpoint(ctx, w.Client, w.URL, w.Keys, r)
 }
 
 // publish signs the head's tree, has it cosigned, and stores the checkpoint if

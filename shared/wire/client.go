@@ -26,6 +26,15 @@ type Client struct {
 	Now    func() time.Time
 }
 
+// SignCall adds a proof of possession to an outgoing call.
+func SignCall(s *record.Signer, r *http.Request, body []byte, now time.Time) error {
+	proof, err := record.SignProof(s, r.Method, r.URL.String(), body, now)
+	if err == nil {
+		r.Header.Set(record.ProofHeader, proof)
+	}
+	return err
+}
+
 // do makes one call. body nil sends none; a string or []byte is sent as it is, anything else as JSON. into may be
 // *[]byte for an answer that is not JSON.
 func (c *Client) do(ctx context.Context, method, path string, body, into any) error {
@@ -42,7 +51,7 @@ func (c *Client) do(ctx context.Context, method, path string, body, into any) er
 	}
 	req.Header.Set("User-Agent", "arca")
 	if c.Signer != nil {
-		if err := record.SignCall(c.Signer, req, raw, c.Now()); err != nil {
+		if err := SignCall(c.Signer, req, raw, c.Now()); err != nil {
 			return err
 		}
 	}

@@ -32,8 +32,8 @@
 // or is not signed by the log stops the witness from starting: an empty state would let a log
 // start again from nothing. The folder is locked while a witness runs on it.
 //
-// A log that signs another tree of the size last cosigned has convicted itself: the
-// proof is kept as <folder>/evidence-<hash>.txt (ledger.Evidence), at most 16 of them.
+// A log that signs another tree of the size last cosigned has convicted itself, and one that offers a larger tree with a
+// proof that leads from another beginning: the evidence is kept as <folder>/evidence-<hash>.txt (ledger.Evidence), at most 16 of them.
 package witness
 
 import (
@@ -282,10 +282,11 @@ func (w *Witness) advance(s *state, r ledger.Request, tree ledger.Tree) (string,
 	}
 	if s.tree.Origin != "" {
 		if tree.Size == s.tree.Size && tree.Root != s.tree.Root {
-			w.convict(s, r.Checkpoint)
+			w.convict(s, r, tree)
 			return "", refuse(http.StatusConflict, "another tree of this size was cosigned")
 		}
 		if err := tree.CheckConsistency(s.tree, r.Path); err != nil {
+			w.convict(s, r, tree)
 			return "", refuse(http.StatusUnprocessableEntity, problem.MessageOf(err))
 		}
 	} else if len(r.Path) > 0 {
@@ -310,16 +311,22 @@ func (w *Witness) advance(s *state, r ledger.Request, tree ledger.Tree) (string,
 // maxEvidence is how many proofs against one witness's logs are kept: one is enough, and a log could make any number.
 const maxEvidence = 16
 
-// convict keeps what proves that the log has signed two trees of one size. That it cannot be kept changes no answer.
-func (w *Witness) convict(s *state, other []byte) {
+// convict keeps what proves that the log has signed two trees of one size, or a larger one of which its own proof shows that it began with something
+// else. That it cannot be kept changes no answer.
+func (w *Witness) convict(s *state, r ledger.Request, tree ledger.Tree) {
 	folder := filepath.Dir(s.path)
 	kept, err := filepath.Glob(filepath.Join(folder, "evidence-*.txt"))
 	if err != nil || len(kept) >= maxEvidence {
 		return
 	}
 	for _, v := range s.verifiers {
-		// Trees of one size need no hashes.
-		e, err := v.Contradiction(s.note, other, nil)
+		var e *ledger.Evidence
+		var err error
+		if tree.Size == s.tree.Size {
+			e, err = v.Contradiction(s.note, r.Checkpoint, nil) // trees of one size need no hashes
+		} else {
+			e, err = v.Shown(s.note, r.Checkpoint, r.Path)
+		}
 		if err != nil || e == nil {
 			continue // signed by different keys of the log
 		}
@@ -330,7 +337,7 @@ func (w *Witness) convict(s *state, other []byte) {
 			w.report.Error("evidence could not be kept", "cause", err.Error())
 			return
 		}
-		w.report.Error("the log has signed two trees of one size; arca verify checks the evidence", "file", filepath.Base(path))
+		w.report.Error("the log has signed two histories; arca verify checks the evidence", "file", filepath.Base(path))
 		return
 	}
 }

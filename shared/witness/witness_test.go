@@ -20,6 +20,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"arca.example/arca/shared/ledger"
+	"arca.example/arca/shared/wire"
 )
 
 const origin = "vault.example/log"
@@ -250,6 +251,54 @@ func TestALogThatForksIsConvicted(t *testing.T) {
 	}
 }
 
+// TestALogThatForksAtAnotherSizeIsConvicted: the proof that does not lead from what was cosigned shows what the longer tree began with.
+func TestALogThatForksAtAnotherSizeIsConvicted(t *testing.T) {
+	for _, size := range []int64{11, 19, 20, 31, 16, 32} {
+		folder := t.TempDir()
+		w := open(t, folder)
+		h, fork := newHistory(t, "", 40), newHistory(t, "fork", 40)
+		post(t, w, h.request(t, 0, size).Marshal())
+		// What proves nothing accuses nobody: a proof that leads nowhere, none, and an honest log's that was garbled on the way.
+		garbled := h.request(t, size, 40)
+		garbled.Path[0][0] ^= 1
+		none := fork.request(t, size, 40)
+		none.Path = none.Path[:0]
+		for _, r := range []ledger.Request{garbled, none} {
+			if got := post(t, w, r.Marshal()); got.Code != 422 {
+				t.Fatal(got.Code)
+			}
+		}
+		if files, _ := filepath.Glob(filepath.Join(folder, "evidence-*.txt")); len(files) > 0 {
+			t.Errorf("size %d: somebody is accused for nothing", size)
+		}
+		if got := post(t, w, fork.request(t, size, 40).Marshal()); got.Code != 422 {
+			t.Fatal(got.Code)
+		}
+		files, err := filepath.Glob(filepath.Join(folder, "evidence-*.txt"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if size&(size-1) == 0 { // such a proof does not hold its beginning
+			if len(files) > 0 {
+				t.Errorf("size %d: %v", size, files)
+			}
+			continue
+		}
+		if len(files) != 1 {
+			t.Fatalf("size %d: no evidence", size)
+		}
+		b, err := os.ReadFile(files[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := ledger.ParseEvidence(b)
+		if err != nil || e.First.Size != size || e.Second.Size != 40 || len(e.Accused) != 1 || e.Accused[0].Key != h.vkey {
+			t.Errorf("size %d: %+v %v", size, e, err)
+		}
+		w.Close()
+	}
+}
+
 // TestAClockThatWentBackAcrossARestartSignsNothing: a smaller tree's time would come after a larger one's.
 func TestAClockThatWentBackAcrossARestartSignsNothing(t *testing.T) {
 	start := func(folder string, at time.Time) *Witness {
@@ -416,7 +465,7 @@ func TestConcurrentRequestsKeepOneHistory(t *testing.T) {
 		}
 		wg.Go(func() {
 			for _, r := range requests {
-				_, err := ledger.AddCheckpoint(context.Background(), http.DefaultClient, server.URL, w.VerifierKeys(), r)
+				_, err := wire.AddCheckpoint(context.Background(), http.DefaultClient, server.URL, w.VerifierKeys(), r)
 				if err != nil {
 					continue
 				}
@@ -481,7 +530,7 @@ func TestClientReadsAnswersStrictly(t *testing.T) {
 			rw.WriteHeader(c.status)
 			fmt.Fprint(rw, c.body)
 		}))
-		got, err := ledger.AddCheckpoint(t.Context(), server.Client(), server.URL+"/", w.VerifierKeys(), r)
+		got, err := wire.AddCheckpoint(t.Context(), server.Client(), server.URL+"/", w.VerifierKeys(), r)
 		server.Close()
 		if (err == nil) != c.ok || c.ok && got != line || errors.Is(err, ledger.ErrFork) != c.fork {
 			t.Errorf("%s: %q %v", c.name, got, err)

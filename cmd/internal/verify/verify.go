@@ -157,7 +157,7 @@ func missing(err error) error {
 
 func needsTrust(o Options) error {
 	if o.Trust == nil {
-		return problem.New(problem.NotFound, "a receipt or log is held against a trust file; give --trust FILE and --fingerprint")
+		return problem.Wrap(problem.NotFound, ledger.ErrUnknownRoots, "a receipt or log is held against a trust file; give --trust FILE and --fingerprint")
 	}
 	return nil
 }

@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"arca.example/arca/shared/record"
+	"arca.example/arca/shared/wire"
 )
 
 func signed(t *testing.T, s *record.Signer) string {
 	t.Helper()
 	r := httptest.NewRequest(http.MethodGet, "http://vault.test/v1/checkpoint", nil)
-	if err := record.SignCall(s, r, nil, time.Now()); err != nil {
+	if err := wire.SignCall(s, r, nil, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	return fmt.Sprintf(`"headers":{%q:[%q]}`, http.CanonicalHeaderKey(record.ProofHeader), r.Header.Get(record.ProofHeader))
