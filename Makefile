@@ -29,7 +29,7 @@ test: tools
 lint:
 	tools/lint
 
-# Prints ratios against limits and peers measured in the same run. BENCH=seal|packs|open|log|start|release|mirror|scrub|law|oversight picks some.
+# Prints ratios against limits and peers measured in the same run. BENCH=seal|packs|open|log|start|release|mirror|scrub|law|oversight|destroy picks some.
 bench: build
 	tools/bench $(BENCH)
 

@@ -58,7 +58,7 @@ var twins = []struct {
 	// A half without a lawful request.
 	{"a half for somebody else's request", off(releaseFile, "caller.ID != asked.Author", "TestReplays")},
 	{"a half after a denial", off(releaseFile, "asked.Denied", "TestReleaseIsRefusedWithout/anybody")},
-	{"a half that policy refuses", weakened{releaseFile, "}, mayHave(releaseAction(r.Class), author, state, r, approvers)", "}, mayHave(askAction(r.Class), author, state, r, approvers)", "TestReleaseIsRefusedWithout/an_approval$", ""}},
+	{"a half that policy refuses", weakened{releaseFile, "mayHave(releaseAction(r.Class), author, state, r, facts, approvers)", "mayHave(askAction(r.Class), author, state, r, facts, approvers)", "TestReleaseIsRefusedWithout/an_approval$", ""}},
 	{"a half for an expired request", offAfter(releaseFile, "err := at.Within(r.Issued.Add(-skew), r.Expires)", "err != nil", "TestReleaseIsRefusedWithout/time_left")},
 	{"a half under an order that is not in force", offAfter(releaseFile, "err := state.allowsRequest(r, now)", "err != nil", "TestReleaseIsRefusedWithout/an_order_in_force")},
 	{"a half under an old checkpoint", weakened{requestsFile, "string(parsed.Checkpoint)}, at.Fresh(k.cfg.Now(), skew)", "string(parsed.Checkpoint)}, nil", "TestReleaseIsRefusedWithout/(a_fresh|a_clock)", ""}},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -12,10 +13,13 @@ import (
 	"arca.example/arca/shared/keyholder"
 	"arca.example/arca/shared/keyholder/keyholdertest"
 	"arca.example/arca/shared/keys"
+	"arca.example/arca/shared/keys/kms"
+	"arca.example/arca/shared/keys/kms/kmstest"
 	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/record"
 	"arca.example/arca/shared/seal"
 	"arca.example/arca/shared/store"
+	"arca.example/arca/shared/store/awscall"
 	"arca.example/arca/shared/store/storetest"
 )
 
@@ -134,7 +138,27 @@ func (w *world) wants(what string, spoils keyholdertest.Spoils, openable bool, l
 
 // Everything from before a destruction and everything alive after it opens nothing of what was destroyed and all of what was not.
 func TestASnapshotOpensNothingOfWhatWasDestroyed(t *testing.T) {
-	w, one, other := doomed(t)
+	snapshotOpensNothing(t, func(seal.Role) (store.Rows, keys.Roots) { return nil, nil })
+}
+
+// The same with roots in KMS, as far as the stand-in is like it: DeleteImportedKeyMaterial ends a generation.
+func TestASnapshotOpensNothingWithKMS(t *testing.T) {
+	snapshotOpensNothing(t, func(party seal.Role) (store.Rows, keys.Roots) {
+		names := map[string]string{"base": "base", "ring-1": "first", "ring-2": "second"}
+		server := httptest.NewServer(kmstest.New(t, "base", "first", "second"))
+		t.Cleanup(server.Close)
+		roots, err := kms.New(kms.Config{Region: "eu-south-2", Endpoint: server.URL, Credentials: awscall.Static("fictitious", "fictitious"), Keys: names})
+		must(t, err)
+		return nil, roots
+	})
+}
+
+func snapshotOpensNothing(t *testing.T, place func(seal.Role) (store.Rows, keys.Roots)) {
+	w := newWorldOn(t, place).cast()
+	chain := w.admit(w.order())
+	w.pass(time.Hour)
+	one := w.batch(chain, seal.Statement{}, "first call", "second call")
+	other := w.batch(w.admit(w.order()), seal.Statement{}, "third call", "fourth call")
 	before := w.snapshots()
 	for _, party := range parties {
 		w.wants("before", w.plunder(party), true, one.halves(0), one.halves(1), other.halves(0), other.halves(1))

@@ -101,3 +101,40 @@ func (k *Keyholder) RingState(ctx context.Context) string {
 	}
 	return head.State
 }
+
+// FillRing adds a seed and a find secret of that many invented units to the ring.
+func (k *Keyholder) FillRing(ctx context.Context, units int) (map[[16]byte][32]byte, error) {
+	all := map[[16]byte][32]byte{}
+	for len(all) < 2*units {
+		var list []secret
+		for len(list) < pageSize && len(all) < 2*units {
+			s := secret{secretName(random(16)), [32]byte(random(32))}
+			list, all[s.name] = append(list, s), s.value
+		}
+		err := k.update(ctx, func(c *change) error { _, err := c.keep(list...); return err })
+		if err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// CountRing counts how many of these secrets the ring holds.
+func (k *Keyholder) CountRing(ctx context.Context, all map[[16]byte][32]byte) (n int, err error) {
+	var head ringHead
+	if _, err := k.read(ctx, ringHeadRow, &head); err != nil {
+		return 0, err
+	}
+	for page := 1; page <= head.Pages; page++ {
+		kept, err := k.pages(ctx, []int{page})
+		if err != nil {
+			return n, err
+		}
+		for _, s := range kept[page] {
+			if value, ok := all[s.name]; ok && value == s.value {
+				n++
+			}
+		}
+	}
+	return n, nil
+}

@@ -14,6 +14,7 @@ import (
 	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/record"
 	"arca.example/arca/shared/seal"
+	"arca.example/arca/shared/store"
 	"arca.example/arca/shared/store/storetest"
 	"arca.example/arca/shared/vault"
 )
@@ -28,6 +29,7 @@ type world struct {
 	trust     record.Trust
 	offices   map[string]*record.Signer // "court root", "custodian registrar" …
 	rows      map[seal.Role]*storetest.Memory
+	engines   map[seal.Role]store.Rows // in place of rows
 	roots     map[seal.Role]keys.Roots
 	keyholder map[seal.Role]*keyholder.Keyholder
 	log       *vault.Ledger
@@ -44,9 +46,15 @@ var parties = []seal.Role{seal.Court, seal.Custodian}
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
+	return newWorldOn(t, func(seal.Role) (store.Rows, keys.Roots) { return nil, nil })
+}
+
+// newWorldOn is newWorld with other rows than in memory and other roots than a key file, where place gives some.
+func newWorldOn(t testing.TB, place func(seal.Role) (store.Rows, keys.Roots)) *world {
+	t.Helper()
 	w := &world{
 		t: t, at: time.Date(2031, 1, 13, 9, 0, 0, 0, time.UTC), behind: map[string]time.Duration{}, witnesses: true,
-		offices: map[string]*record.Signer{}, rows: map[seal.Role]*storetest.Memory{}, roots: map[seal.Role]keys.Roots{},
+		offices: map[string]*record.Signer{}, rows: map[seal.Role]*storetest.Memory{}, engines: map[seal.Role]store.Rows{}, roots: map[seal.Role]keys.Roots{},
 		keyholder: map[seal.Role]*keyholder.Keyholder{}, people: map[string]*record.Signer{},
 	}
 	for _, party := range parties {
@@ -58,6 +66,14 @@ func newWorld(t testing.TB) *world {
 		w.roots[party], err = keys.CreateFile(t.TempDir()+"/roots.age", secret)
 		must(t, err)
 		w.rows[party] = storetest.NewMemory()
+		w.engines[party] = w.rows[party]
+		rows, roots := place(party)
+		if rows != nil {
+			w.engines[party] = rows
+		}
+		if roots != nil {
+			w.roots[party] = roots
+		}
 		w.open(party, record.Digest{})
 	}
 	w.makeTrust()
@@ -99,7 +115,7 @@ func (w *world) open(party seal.Role, fingerprint record.Digest) {
 	w.t.Helper()
 	other := map[seal.Role]seal.Role{seal.Court: seal.Custodian, seal.Custodian: seal.Court}[party]
 	k, err := keyholder.Open(w.t.Context(), keyholder.Config{
-		Party: party, Rows: w.rows[party], Roots: w.roots[party], Fingerprint: fingerprint, Now: w.clock(string(party)), Create: fingerprint.IsZero(),
+		Party: party, Rows: w.engines[party], Roots: w.roots[party], Fingerprint: fingerprint, Now: w.clock(string(party)), Create: fingerprint.IsZero(),
 		Connect: func(*record.Signer) (keyholder.Log, keyholder.Peer) { return worldLog{w}, worldPeer{w, other} },
 	})
 	must(w.t, err)

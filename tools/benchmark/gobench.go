@@ -99,6 +99,35 @@ func (r *run) oversight() error {
 	return nil
 }
 
+// destroy measures how long a keyholder takes to destroy one unit among 100,000: wall clock, and the processor time of its process. The benchmark itself
+// fails when a survivor is missing or a page of a dump from before opens.
+func (r *run) destroy() error {
+	arguments := []string{"-benchtime", "5x"}
+	if _, err := exec.LookPath("softhsm2-util"); err == nil {
+		if err := os.Setenv("CGO_ENABLED", "1"); err != nil {
+			return err
+		}
+		arguments = append(arguments, "-tags", "pkcs11")
+	}
+	names, found, err := r.goBench("./shared/keyholder", "^BenchmarkDestroy$", arguments...)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		took, err := millis(found, name, "ms/destroy")
+		if err != nil {
+			return err
+		}
+		spent, err := millis(found, name, "cpu-ms/destroy")
+		if err != nil {
+			return err
+		}
+		r.table.within("one unit of 100,000, "+name, took, time.Second)
+		r.table.within("processor time of it, "+name, spent, time.Second)
+	}
+	return nil
+}
+
 // start measures the cold start of every handler on a Runtime API stand-in, and the archive's size.
 func (r *run) start() error {
 	names, found, err := r.goBench("./cmd/bootstrap", "^BenchmarkStart$", "-benchtime", "21x")

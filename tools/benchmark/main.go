@@ -1,7 +1,7 @@
 // Command benchmark measures Arca against the targets of its issue and against
 // peers, all in one run on one machine, and prints a table.
 //
-//	go run ./tools/benchmark [seal|packs|open|log|start|release|mirror|scrub|law]…
+//	go run ./tools/benchmark [seal|packs|open|log|start|release|mirror|scrub|law|oversight|destroy]…
 //
 // It promises that a figure and its reference (the SHA-256 rate of one core, the
 // disk's rate, a peer) were taken within one run, in turns where they repeat, and that
@@ -40,6 +40,7 @@ type part struct {
 var parts = []part{
 	{"seal", (*run).large}, {"mirror", (*run).large}, {"open", (*run).large},
 	{"packs", (*run).packs}, {"log", (*run).log}, {"start", (*run).start}, {"release", (*run).release}, {"scrub", (*run).scrub}, {"law", (*run).law}, {"oversight", (*run).oversight},
+	{"destroy", (*run).destroy},
 }
 
 func main() {
@@ -66,7 +67,7 @@ func main() {
 func start(ctx context.Context, names []string) (err error) {
 	for _, name := range names {
 		if name != "all" && !slices.ContainsFunc(parts, func(p part) bool { return p.name == name }) {
-			return fmt.Errorf("%q is not one of seal, packs, open, log, start, release, mirror, scrub, law", name)
+			return fmt.Errorf("%q is not one of seal, packs, open, log, start, release, mirror, scrub, law, oversight, destroy", name)
 		}
 	}
 	tools, err := filepath.Abs(".tools")
