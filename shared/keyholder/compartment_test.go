@@ -175,3 +175,54 @@ func TestWhoScreensOpensWhatTheyAreNamedForToMarkIt(t *testing.T) {
 		t.Error("after its end who screened knows of nothing:", err)
 	}
 }
+
+// A deletion that left the transcript of a call alive would delete nothing.
+func TestADeletionTakesWhatWasMadeOfIt(t *testing.T) {
+	w, b, request := acted(t)
+	chain := record.Digest(b.unit.Order)
+	transcript, a := w.making("investigator", b, request, record.KindTranscript, "main", seal.Statement{})
+	late, lateAct := w.making("investigator", b, request, record.KindNote, "main", transcript.signed.Statement)
+	for _, party := range parties {
+		must(t, w.filed(party, "investigator", a, transcript))
+		must(t, w.keyholder[party].FileAct(t.Context(), w.sign("investigator", record.TypeAct, lateAct))) // its note is still on the way
+	}
+	w.sequence()
+	before := w.snapshots()
+	for _, party := range parties {
+		w.wants("before", w.plunder(party, before[party]), true, b.halves(0), b.halves(1), transcript.halves(0))
+	}
+	w.verdict(chain, record.VerdictDelete, nil, b.reference(0))
+	for _, party := range parties {
+		_, _, err := w.keyholder[party].FileNotes(t.Context(), w.person(party, "investigator"), late.note(t, party))
+		if problem.KindOf(err) != problem.Gone {
+			t.Errorf("%s: a note on it that comes now: %v", party, err)
+		}
+	}
+	w.closeUnit(b)
+	// A hold on the transcript alone keeps both.
+	hold := w.sign("judge", record.TypeOrder, w.member(chain, record.Hold, func(o *record.Order) { o.Recordings = []record.Reference{transcript.reference(0)} }))
+	for _, party := range parties {
+		_, err := w.keyholder[party].Admit(t.Context(), hold)
+		must(t, err)
+	}
+	w.pass(undo)
+	w.sequence()
+	w.destroy()
+	for _, party := range parties {
+		w.wants("held", w.plunder(party, before[party]), true, b.halves(0), transcript.halves(0))
+	}
+	lift := w.sign("judge", record.TypeOrder, w.member(chain, record.Lifting, func(o *record.Order) { o.Lifts = record.HashStatement(hold) }))
+	for _, party := range parties {
+		_, err := w.keyholder[party].Admit(t.Context(), lift)
+		must(t, err)
+	}
+	w.sequence()
+	for range 3 { // the keyholders wait for each other
+		w.destroy()
+	}
+	for _, party := range parties {
+		spoils := w.plunder(party, before[party])
+		w.wants("destroyed", spoils, false, b.halves(0), transcript.halves(0))
+		w.wants("survivor", spoils, true, b.halves(1), b.halves(2))
+	}
+}

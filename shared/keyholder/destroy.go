@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -301,7 +302,17 @@ func (k *Keyholder) mayDestroy(ctx context.Context, j *job) error {
 	if problem.KindOf(doomed.Blocked) == problem.Gone && doomed.Blocked != nil {
 		return problem.Wrap(problem.Gone, errors.Join(errTakenBack, doomed.Blocked), "%s", problem.MessageOf(doomed.Blocked))
 	}
-	return doomed.Blocked
+	if doomed.Blocked != nil {
+		return doomed.Blocked
+	}
+	all, err := k.named(ctx, j.member.Order.Recordings)
+	if err != nil {
+		return err
+	}
+	if law.Held(j.chain.Members, slices.Collect(maps.Keys(all)), at.Earliest) {
+		return problem.New(problem.Denied, "a hold stands on something that was made of what the decision names, so nothing of it is destroyed; a judge lifts it")
+	}
+	return nil
 }
 
 // errTakenBack marks a decision that will never be carried out.

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"arca.example/arca/shared/law"
 	"arca.example/arca/shared/policy"
 	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/record"
@@ -138,6 +139,11 @@ func (k *Keyholder) vouched(ctx context.Context, author Person, f *filing) error
 	if err != nil {
 		return err
 	}
+	if found {
+		if err := k.stillStands(ctx, f.note); err != nil {
+			return err
+		}
+	}
 	if !found || !row.fits(author.ID, f.note) {
 		return problem.New(problem.Denied, "no act of yours on file here says that you sealed this batch, of one recording, in this compartment; what collectors did not deliver is taken with one only")
 	}
@@ -148,4 +154,28 @@ func (k *Keyholder) vouched(ctx context.Context, author Person, f *filing) error
 func (row madeRow) fits(author record.KeyID, note *seal.Note) bool {
 	return row.Author == author && string(row.Unit) == string(note.Statement.Unit.Bytes()) &&
 		len(note.Members) == 1 && note.Members[0].Recording == seal.RecordingID(row.Recording)
+}
+
+// stillStands refuses the note of something that was made of a recording which the judge has meanwhile ordered destroyed: it would outlive it.
+func (k *Keyholder) stillStands(ctx context.Context, note *seal.Note) error {
+	state, err := k.chain(ctx, note.Statement.Unit.Order)
+	if err != nil {
+		return err
+	}
+	for _, m := range state.Members {
+		taken := slices.ContainsFunc(state.Members, func(by law.Member) bool { return by.Order.Kind == record.Lifting && by.Order.Lifts == m.Hash })
+		if !destroys(&m.Order) || taken {
+			continue
+		}
+		all, err := k.named(ctx, m.Order.Recordings)
+		if err != nil {
+			return err
+		}
+		for _, member := range note.Members {
+			if all[record.Reference{Batch: record.ID(note.Statement.Batch), Recording: record.ID(member.Recording)}] {
+				return problem.New(problem.Gone, "the judge has ordered destroyed what this was made of; nothing of it is kept")
+			}
+		}
+	}
+	return nil
 }

@@ -105,6 +105,11 @@ func (p *Profile) against(chain []Member, s *State, m Member, d Doomed, t time.T
 	return nil
 }
 
+// Held reports whether a hold stands at t on any of the recordings: a caller knows of more that a destruction takes than its member names.
+func Held(chain []Member, recordings []record.Reference, t time.Time) bool {
+	return len(recordings) > 0 && held(chain, Doomed{Recordings: recordings}, t)
+}
+
 // held reports whether a hold stands at t on anything that would be destroyed.
 func held(chain []Member, d Doomed, t time.Time) bool {
 	for i := range chain {
