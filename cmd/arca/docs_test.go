@@ -169,7 +169,7 @@ func TestNames(t *testing.T) {
 		names = append(names, strings.TrimPrefix(c.CommandPath(), "arca "))
 	}
 	for _, want := range []string{"init", "serve", "witness", "status", "enrol", "whoami", "suspend", "order new", "order sign", "order admit",
-		"order extend", "order revoke", "order show", "seal", "spool", "mirror", "audit packs", "ls", "ask", "approve", "deny", "inbox", "open",
+		"order extend", "order revoke", "order show", "order confirm", "order reject", "order close", "order milestone", "order hold", "order lift", "order destroy", "order notice", "order narrow", "law show", "law check", "law explain", "law clocks", "seal", "spool", "mirror", "audit packs", "ls", "ask", "approve", "deny", "inbox", "open",
 		"log", "custody", "backup", "restore", "verify"} {
 		if !slices.Contains(names, want) {
 			t.Errorf("there is no command %q", want)
