@@ -302,8 +302,8 @@ func (r *reading) noteRelease(j *journal, e event, hold func(string, string, boo
 var types = map[record.EventKind][]record.Type{
 	record.EventAsked: {record.TypeRequest}, record.EventApproved: {record.TypeApproval}, record.EventDenied: {record.TypeApproval},
 	record.EventRefused:   {record.TypeOrder, record.TypeRequest, record.TypeApproval, record.TypeAct, record.TypeRefusal},
-	record.EventDeposited: {record.TypeDeposited},
-	record.EventFound:     {record.TypeAct}, record.EventOpened: {record.TypeAct}, record.EventCopied: {record.TypeAct}, record.EventDisclosed: {record.TypeAct},
+	record.EventDeposited: {record.TypeDeposited}, record.EventClosed: {record.TypeClosed},
+	record.EventFound: {record.TypeAct}, record.EventOpened: {record.TypeAct}, record.EventCopied: {record.TypeAct}, record.EventDisclosed: {record.TypeAct},
 	record.EventAnnotated: {record.TypeAct}, record.EventMoved: {record.TypeAct},
 }
 
