@@ -2,6 +2,7 @@ package bundle_test
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -181,5 +182,39 @@ func TestOneDisclosureForAnother(t *testing.T) {
 	}
 	if got, err := verify(acts["a newspaper"][0], acts["defence"][1]); err == nil {
 		t.Errorf("a receipt of two disclosures says one: %+v", got)
+	}
+}
+
+// TestEveryByteOfADisclosuresReceiptCounts: no byte of FILE.disclosed.json can be changed, taken away or added.
+func TestEveryByteOfADisclosuresReceiptCounts(t *testing.T) {
+	w, ids := small(t)
+	hash := record.HashBytes(w.make(w.source(ids[0])))
+	act := record.Act{Audience: w.vault.Fingerprint, Bundle: hash, Chain: w.chain, Issued: w.now, Kind: record.EventDisclosed, Nonce: record.ID{1}, Reason: "ordered",
+		Recordings: []record.Reference{{Batch: w.sealed[0].Batch, Recording: ids[0]}}, Request: record.HashStatement(w.request(w.sealed...)), Result: record.Completed, To: "defence"}
+	d := bundle.Disclosure{Audience: w.vault.Fingerprint, Bundle: hash, Enrolment: w.people[0], Version: bundle.Version}
+	for _, party := range bundle.Parties {
+		w.event(party, record.EventDisclosed, record.StatementEvent{By: w.clerk.Public().ID(), Request: act.Request, Statement: must(record.Sign(w.clerk, record.TypeAct, w.now, act))})
+		d.Events = append(d.Events, w.custody[party][len(w.custody[party])-1])
+	}
+	raw := must(record.Marshal(d))
+	verify := func(raw []byte) error {
+		_, err := bundle.VerifyDisclosure(&w.vault.Trust, w.vault.Fingerprint, raw)
+		return err
+	}
+	check(t, verify(raw))
+	for i := rand.IntN(4); i < len(raw); i += 4 { // a quarter of them, another each time
+		raw[i] ^= 1 << (i % 8)
+		if verify(raw) == nil {
+			t.Fatalf("byte %d of %d may be changed", i, len(raw))
+		}
+		raw[i] ^= 1 << (i % 8)
+	}
+	for _, n := range []int{0, 1, len(raw) / 2, len(raw) - 1} {
+		if verify(raw[:n]) == nil {
+			t.Errorf("cut at %d", n)
+		}
+	}
+	if verify(append(raw, '\n')) == nil {
+		t.Error("extended")
 	}
 }
