@@ -98,6 +98,8 @@ var twins = []struct {
 	{"a destruction that only one keyholder agrees to", off(passFile, "!theirs.Losses.Equal(j.sum)", "TestListsThatDifferDestroyNothing")},
 	{"a keyholder rolled back to before a destruction", weakened{ordersFile, "if s.Destroyed, err = k.destroyedDigest(ctx); err != nil {", "if s.Destroyed = record.SetDigest(nil); err != nil {", "TestAKeyholderRolledBackToBeforeADestructionRevivesNothing", ""}},
 
+	{"words in somebody's mouth", weakened{"shared/bundle/custody.go", "if _, err := record.Open(b.Statement, st.Type, p.Key, nil); err != nil {", "if _, err := record.Open(b.Statement, st.Type, p.Key, nil); err != nil && p.Name == \"\" {", "TestWhatAJournalSaysThatSomebodySigned", ""}},
+
 	// Something that counts is crowded out or lost.
 	{"a denial without room", off(requestsFile, "a.Approve && row.size() > roomForApprovals", "TestNobodyCrowdsOutADenial")},
 	{"an older approval in place of a longer one", off(requestsFile, "!a.Expires.After(earlier.Expires)", "TestAnApproverCountsOnceAndMayProlong")},

@@ -3,6 +3,7 @@ package bundle_test
 import (
 	"bytes"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -216,5 +217,42 @@ func TestEveryByteOfADisclosuresReceiptCounts(t *testing.T) {
 	}
 	if verify(append(raw, '\n')) == nil {
 		t.Error("extended")
+	}
+}
+
+// TestWhatAJournalSaysThatSomebodySigned: a statement inside an event is held against the key of whom it names, not only its place in the log.
+func TestWhatAJournalSaysThatSomebodySigned(t *testing.T) {
+	act := func(w *world) string {
+		return must(record.Sign(w.clerk, record.TypeAct, w.now, record.Act{Kind: record.EventFound}))
+	}
+	for name, c := range map[string]struct {
+		say func(w *world) (by record.KeyID, statement string)
+		ok  bool
+	}{
+		"signed": {func(w *world) (record.KeyID, string) { return w.clerk.Public().ID(), act(w) }, true},
+		"altered": {func(w *world) (record.KeyID, string) {
+			s := act(w)
+			return w.clerk.Public().ID(), s[:len(s)-86] + strings.Repeat("A", 86)
+		}, false},
+		"no statement at all": {func(w *world) (record.KeyID, string) { return w.clerk.Public().ID(), "word of mouth" }, false},
+		"in another's name":   {func(w *world) (record.KeyID, string) { return w.collector.Public().ID(), act(w) }, false},
+		"by a stranger": {func(w *world) (record.KeyID, string) {
+			s := must(record.NewSigner())
+			return s.Public().ID(), must(record.Sign(s, record.TypeAct, w.now, record.Act{Kind: record.EventFound}))
+		}, true}, // counted as not checked
+	} {
+		w, ids := small(t)
+		by, statement := c.say(w)
+		for _, party := range bundle.Parties {
+			w.event(party, record.EventFound, record.StatementEvent{By: by, Statement: statement})
+		}
+		report, err := w.verify(w.make(w.source(ids[0])))
+		if (err == nil) != c.ok || err != nil && bundle.VerdictOf(err) != bundle.Altered {
+			t.Errorf("%s: %v", name, err)
+		}
+		told := slices.ContainsFunc(report.NotShown, func(line string) bool { return strings.Contains(line, "enrolments are not in the bundle") })
+		if err == nil && told != (name == "by a stranger") {
+			t.Errorf("%s: %v", name, report.NotShown)
+		}
 	}
 }

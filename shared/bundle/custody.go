@@ -45,6 +45,9 @@ func (v *opened) readJournal(party string, raw []byte) error {
 			return incomplete("an event is missing in the journal of the %s before number %d", party, n)
 		}
 		previous = e.hash
+		if err := v.stated(e); err != nil {
+			return err
+		}
 		switch e.Kind {
 		case record.EventNoted:
 			err = v.noted(e)
@@ -89,6 +92,35 @@ func (v *opened) openAct(line []byte) (act, error) {
 func (a act) body(into any) error {
 	if json.Unmarshal(a.Body, into) != nil {
 		return denied("event %d of the %s has no form", a.Number, a.Author)
+	}
+	return nil
+}
+
+// holdStatements are the kinds of events that hold a statement as it was signed.
+var holdStatements = []record.EventKind{record.EventAdmitted, record.EventAsked, record.EventApproved, record.EventDenied, record.EventRefused, record.EventFound, record.EventOpened,
+	record.EventCopied, record.EventDisclosed, record.EventAnnotated, record.EventMoved, record.EventDeposited}
+
+// stated verifies the statement that an event holds, if there is one. Enrolments that nothing else relies on are not in a bundle: what their holders signed
+// is counted as not checked.
+func (v *opened) stated(a act) error {
+	var b record.StatementEvent
+	if !slices.Contains(holdStatements, a.Kind) || json.Unmarshal(a.Body, &b) != nil || b.Statement == "" {
+		return nil
+	}
+	st, err := record.Peek(b.Statement)
+	if err != nil {
+		return denied("the statement in event %d of the %s cannot be read", a.Number, a.Author)
+	}
+	if b.By != (record.KeyID{}) && b.By != st.Author {
+		return denied("the statement in event %d of the %s is by another author than the event says", a.Number, a.Author)
+	}
+	p, known := v.people[st.Author]
+	if !known {
+		v.unchecked++
+		return nil
+	}
+	if _, err := record.Open(b.Statement, st.Type, p.Key, nil); err != nil {
+		return denied("the statement in event %d of the %s is not what its author signed", a.Number, a.Author)
 	}
 	return nil
 }

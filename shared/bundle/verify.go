@@ -88,7 +88,9 @@ type opened struct {
 	report   Report
 	order    []law.Member
 	receipts int // sealings without
-	members  int
+	// unchecked counts the statements in events by people whose enrolment is not in the bundle.
+	unchecked int
+	members   int
 }
 
 type batch struct {
@@ -463,6 +465,9 @@ func (v *opened) conclude(ours bool) {
 	if v.x.Custody {
 		add(&r.Shown, "both keyholders' journals of the case without a gap from the first act to the last that is here (%d and %d acts), each act in the witnessed log, among them the release of every recording",
 			r.Acts[Parties[0]], r.Acts[Parties[1]])
+		if v.unchecked > 0 {
+			add(&r.NotShown, "that %s in the journals were signed by whom they name: their authors' enrolments are not in the bundle", count(v.unchecked, "statement"))
+		}
 		add(&r.NotShown, "that nothing was journalled after the last acts that are here: ask court and custodian, or compare with the receipt of the disclosure")
 	} else {
 		add(&r.NotShown, "that collectors sealed no batch after the last of each that is here: without the keyholders' journals only a gap between batches shows")
