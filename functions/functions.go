@@ -19,6 +19,7 @@ import (
 	"arca.example/arca/functions/orders"
 	"arca.example/arca/functions/people"
 	"arca.example/arca/functions/release"
+	"arca.example/arca/functions/report"
 	"arca.example/arca/functions/requests"
 	"arca.example/arca/functions/scrub"
 	"arca.example/arca/functions/sequence"
@@ -52,6 +53,7 @@ var All = map[string]Entry{
 	"people":   {people.Needs, people.New},
 	"lapse":    {lapse.Needs, lapse.New},
 	"destroy":  {destroy.Needs, destroy.New},
+	"report":   {report.Needs, report.New},
 }
 
 // Open reads the settings of the function named name and builds it. resources

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"arca.example/arca/shared/law"
 	"arca.example/arca/shared/local/installation"
 	"arca.example/arca/shared/record"
+	"arca.example/arca/shared/wire"
 )
 
 // shownOrder is everything about one order.
@@ -58,7 +60,7 @@ func (a *app) showOrder(ctx context.Context, f *installation.Folder, me actor, h
 		Classification: c.Classification, Decided: c.Decided, Capture: c.Capture, AccessEnd: c.AccessEnd, Cap: c.Cap,
 		Scope: c.Scope, Reports: c.Reports, Forked: c.Forked, Units: c.units, Keyholders: c.words, Verified: c.checked, Error: failed(err),
 	}
-	if clocks, wrong := law.Clocks(c.members, a.now()); wrong == nil { // the chain was read, so nothing is wrong
+	if clocks, wrong := law.Clocks(a.withReports(ctx, f, me, c), a.now()); wrong == nil { // the chain was read, so nothing is wrong
 		out.Clocks = clocks
 	}
 	for i, m := range c.members {
@@ -69,6 +71,28 @@ func (a *app) showOrder(ctx context.Context, f *installation.Folder, me actor, h
 		out.Notices = ofOrder(notices, hash)
 	}
 	return a.report(out, err, func(p *page) { out.write(p, a.now()) })
+}
+
+// withReports are the members of a chain, and beside them the reports that were delivered, which meet the duty to report. What both
+// keyholders do not hold does not count; what cannot be read now neither.
+func (a *app) withReports(ctx context.Context, f *installation.Folder, me actor, c chain) []law.Member {
+	members := slices.Clone(c.members)
+	court, err := f.Keyholder("court", me.signer).Reports(ctx, c.Chain)
+	if err != nil {
+		return members
+	}
+	custodian, err := f.Keyholder("custodian", me.signer).Reports(ctx, c.Chain)
+	if err != nil {
+		return members
+	}
+	for _, r := range court.Reports {
+		hash, err := record.ParseDigest(r.Hash)
+		both := slices.ContainsFunc(custodian.Reports, func(o wire.ListedReport) bool { return o.Hash == r.Hash })
+		if err == nil && both && r.By != "" {
+			members = append(members, law.Delivered(&c.State, hash, r.At, r.Final))
+		}
+	}
+	return members
 }
 
 func (o shownOrder) write(p *page, now time.Time) {

@@ -107,7 +107,7 @@ func (a *app) root() *cobra.Command {
 		a.lsCommand(), a.askCommand(), a.inboxCommand(),
 		a.decideCommand("approve", "Approve another person's request", "arca approve $REQUEST --reason 'needed for the report' --as sofia", true),
 		a.decideCommand("deny", "Deny another person's request", "arca deny $REQUEST2 --reason 'not needed' --as sofia", false),
-		a.noticeCommand(), a.openCommand(), a.noteCommand(), a.transcriptCommand(), a.resealCommand(), a.compartmentCommand(), a.logCommand(), a.custodyCommand(),
+		a.noticeCommand(), a.reportCommand(), a.openCommand(), a.noteCommand(), a.transcriptCommand(), a.resealCommand(), a.compartmentCommand(), a.logCommand(), a.custodyCommand(),
 		a.oversightCommand(), a.backupCommand(), a.restoreCommand(), a.recoveryCommand(), a.bundleCommand(), a.verifyCommand(), a.demoCommand(),
 		a.destroyCommand(), a.destroyedCommand(),
 		exitCodesTopic(),

@@ -566,6 +566,12 @@ func (w *World) look() {
 		w.Sequence() // a fresh checkpoint, by which clocks are read
 		w.Tick(party, "lapse")
 		w.Tick(party, "lapse")
+		notices, err := again(w, func() (wire.Notices, error) { return w.Keyholder(party, "supervisor").Notices(ctx) })
+		if err != nil || len(notices.Notices) != 1 {
+			w.T.Errorf("%s tells the supervisor %v: %v", party, notices.Notices, err)
+		}
+		w.Tick(party, "report")
+		w.must(w.Report(party))
 		for name, call := range map[string]func() error{
 			"orders": func() error { _, err := w.Keyholder(party, "investigator").Orders(ctx); return err },
 			"order":  func() error { _, err := w.Keyholder(party, "clerk").Order(ctx, w.Chain()); return err },
@@ -573,14 +579,12 @@ func (w *World) look() {
 				_, err := w.Keyholder(party, "collector").Status(ctx, nonce("status"), w.Chain())
 				return err
 			},
-			"units":  func() error { _, err := w.Keyholder(party, "collector").UnitKeys(ctx, w.Chain()); return err },
-			"people": func() error { _, err := w.Keyholder(party, "auditor").People(ctx); return err },
-			"inbox":  func() error { _, err := w.Keyholder(party, "supervisor").Inbox(ctx, 1); return err },
-			"notices": func() error {
-				out, err := w.Keyholder(party, "supervisor").Notices(ctx)
-				if err == nil && len(out.Notices) != 1 {
-					err = fmt.Errorf("the supervisor has %d notices", len(out.Notices))
-				}
+			"units":   func() error { _, err := w.Keyholder(party, "collector").UnitKeys(ctx, w.Chain()); return err },
+			"people":  func() error { _, err := w.Keyholder(party, "auditor").People(ctx); return err },
+			"inbox":   func() error { _, err := w.Keyholder(party, "supervisor").Inbox(ctx, 1); return err },
+			"reports": func() error { _, err := w.Keyholder(party, "clerk").Reports(ctx, w.Chain()); return err },
+			"report": func() error {
+				_, err := w.Keyholder(party, "judge").Report(ctx, record.HashStatement(w.ReportFile(party).Statement))
 				return err
 			},
 			"request": func() error { _, err := w.Keyholder(party, "investigator").Request(ctx, hash); return err },
@@ -606,6 +610,24 @@ func (w *World) look() {
 	}
 	w.must(w.Try(func() error { return w.VaultOf("court").Add(ctx, full...) }))
 	w.must(w.Try(func() error { _, err := w.Vault("collector").Reserve(ctx, nonce("many"), 64); return err }))
+}
+
+// ReportFile is the investigator's report as it goes to a keyholder. Its content is noise: what opens it is tested with the seal.
+func (w *World) ReportFile(party string) wire.ReportFile {
+	share := map[string][]byte{"court": bytes.Repeat([]byte{1}, 32), "custodian": bytes.Repeat([]byte{2}, 32)}
+	content := []byte("fictitious noise")
+	statement := w.Sign("investigator", record.TypeReport, record.Report{Audience: w.Hash, Chain: w.Chain(), Content: Digest(content), Court: Digest(share["court"]),
+		Custodian: Digest(share["custodian"]), Issued: w.Trust.Issued, Nonce: nonce("report")})
+	return wire.ReportFile{Content: content, Share: share[party], Statement: statement}
+}
+
+// Report delivers it to a keyholder.
+func (w *World) Report(party string) error {
+	w.Seed("report " + party)
+	return w.Try(func() error {
+		_, err := w.Keyholder(party, "investigator").FileReport(w.T.Context(), w.ReportFile(party))
+		return err
+	})
 }
 
 // Tell lets a keyholder go over the clocks.

@@ -47,6 +47,7 @@ var jobs = []struct {
 	{name: "release", before: func(w *World) { w.must(w.Decide("custodian", "content")); w.Sequence() },
 		do: func(w *World) error { _, err := w.Release("court", "content"); return err }, repeats: true},
 	{name: "lapse", do: func(w *World) error { w.Sequence(); return w.Tell("court") }},
+	{name: "report", do: func(w *World) error { return w.Report("court") }},
 	{name: "close unit", before: func(w *World) { w.must(w.Mirror()); w.OpenAll(3); w.must(w.CloseUnit("custodian")) }, do: func(w *World) error { return w.CloseUnit("court") }},
 	{name: "condemn", before: func(w *World) { w.must(w.Condemn("custodian")) }, do: func(w *World) error { return w.Condemn("court") }},
 	{name: "destroy", before: func(w *World) { w.Advance(undo); w.Sequence() }, do: func(w *World) error { return w.Destroy("court") }},

@@ -72,7 +72,7 @@ func (k *Keyholder) LapseLate(ctx context.Context) error {
 			return readErr
 		}
 		err = k.act(ctx, hash, func(c *change) error {
-			list, err := k.news(chain, toldRow{}, k.now())
+			list, err := k.news(chain, saidOf{}, k.now())
 			for _, n := range list {
 				n.clock.Due = k.now()
 				if err := c.journalNews(hash, n); err != nil {

@@ -40,6 +40,8 @@
 //	deposited/<batch>/<n>      a collector's word on where a batch was stored, from its pack n on
 //	nonce/<author>/<nonce>     statements seen (replay), until they expire
 //	told/<chain>               what was told of its clocks: the notices in the inboxes
+//	reports/<chain>            what was reported on it: delivered reports, parts composed from the journal
+//	report/<hash>              a report: its statement, and of a delivered one the sealed content with one share of its key
 //	lapse                      when the clocks were last gone over
 //	journal/<case>             number, last event and posted mark of a case's journal
 //	event/<case>/<n>           an event and its opening

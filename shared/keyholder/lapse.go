@@ -156,30 +156,40 @@ func (k *Keyholder) pending(ctx context.Context, hashes []record.Digest, now tim
 	return pending, wrong
 }
 
-// chainsTold reads chains with what was told of each.
-func (k *Keyholder) chainsTold(ctx context.Context, hashes []record.Digest) ([]Chain, []error, []toldRow, error) {
+// saidOf is what a keyholder keeps of a chain's clocks beside its members.
+type saidOf struct {
+	toldRow
+	reports reportsRow
+}
+
+// chainsTold reads chains with what was told and reported of each.
+func (k *Keyholder) chainsTold(ctx context.Context, hashes []record.Digest) ([]Chain, []error, []saidOf, error) {
 	states, errs, err := k.readChains(ctx, hashes)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	var names []string
+	var tolds, reports []string
 	for _, hash := range hashes {
-		names = append(names, toldName(hash))
+		tolds, reports = append(tolds, toldName(hash)), append(reports, reportsName(hash))
 	}
-	found, err := readFound[toldRow](ctx, k, names)
-	rows := make([]toldRow, len(hashes))
-	for i, name := range names {
-		rows[i] = found[name]
+	told, err := readFound[toldRow](ctx, k, tolds)
+	if err != nil {
+		return nil, nil, nil, err
 	}
-	return states, errs, rows, err
+	reported, err := readFound[reportsRow](ctx, k, reports)
+	said := make([]saidOf, len(hashes))
+	for i := range hashes {
+		said[i] = saidOf{told[tolds[i]], reported[reports[i]]}
+	}
+	return states, errs, said, err
 }
 
 // news works out what is to be told of a chain, by due date.
-func (k *Keyholder) news(c Chain, row toldRow, now time.Time) ([]news, error) {
+func (k *Keyholder) news(c Chain, row saidOf, now time.Time) ([]news, error) {
 	if len(c.Members) == 0 {
 		return nil, nil // it could not be read, which its error says
 	}
-	clocks, err := law.Clocks(c.Members, now)
+	clocks, err := row.reports.clocks(c, now)
 	var list []news
 	for _, clock := range clocks {
 		if level := k.level(clock, &c.State, now); level != "" && !row.has(clock.Name, clock.Due, level) {
@@ -251,12 +261,15 @@ func recipients(c law.Clock, level string) []record.Role {
 
 // tell journals what is to be told of a chain and remembers that it was told, in one transaction that demands the chain as it was read.
 func (c *change) tell(chain record.Digest, now time.Time) error {
-	var row toldRow
+	var row saidOf
 	var members chainRow
-	if err := c.look(chainName(chain), toldName(chain), journalName(chain)); err != nil {
+	if err := c.look(chainName(chain), toldName(chain), reportsName(chain), journalName(chain)); err != nil {
 		return err
 	}
-	if _, err := c.load(toldName(chain), &row); err != nil {
+	if _, err := c.load(toldName(chain), &row.toldRow); err != nil {
+		return err
+	}
+	if _, err := c.load(reportsName(chain), &row.reports); err != nil {
 		return err
 	}
 	if _, err := c.load(chainName(chain), &members); err != nil {
@@ -281,7 +294,7 @@ func (c *change) tell(chain record.Digest, now time.Time) error {
 		row.Told = append(row.Told, told{At: now, Clock: n.clock.Name, Due: n.clock.Due, Level: n.level})
 	}
 	c.require(chainName(chain))
-	return c.put(toldName(chain), row)
+	return c.put(toldName(chain), row.toldRow)
 }
 
 func (c *change) journalNews(chain record.Digest, n news) error {
@@ -332,9 +345,9 @@ func (k *Keyholder) NoticesOf(ctx context.Context, who Person, from int) (wire.N
 }
 
 // noticesOf gives of one chain what was told to a person's roles; what was done or moved since is not shown any more.
-func (k *Keyholder) noticesOf(who Person, c Chain, row toldRow) ([]wire.Notice, error) {
+func (k *Keyholder) noticesOf(who Person, c Chain, row saidOf) ([]wire.Notice, error) {
 	now := k.now()
-	clocks, err := law.Clocks(c.Members, now)
+	clocks, err := row.reports.clocks(c, now)
 	var list []wire.Notice
 	for _, clock := range clocks {
 		t, ok := row.last(clock.Name, clock.Due)

@@ -61,6 +61,17 @@ var (
 	policeAndCourt = []record.Role{record.Supervisor, record.Judge}
 )
 
+// Delivered is a report that a keyholder holds, as the milestone that says so: who works out clocks puts it beside the members. It is no
+// member: nobody signed it, and the chain's state does not rest on it.
+func Delivered(s *State, report record.Digest, at time.Time, final bool) Member {
+	name := Report
+	if final {
+		name = FinalReport
+	}
+	return Member{Hash: report, Order: record.Order{Audience: s.Audience, Chain: s.Chain, Court: s.Court, Decided: at, Kind: record.Milestone,
+		Milestone: record.Fact{Name: name, At: at}, Profile: s.Profile}}
+}
+
 // watch works out the clocks of one chain.
 type watch struct {
 	p     *Profile

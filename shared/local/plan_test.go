@@ -18,8 +18,8 @@ func parameters() map[string]string {
 func TestThePlansOfTheThreeParties(t *testing.T) {
 	want := map[string][]string{
 		"vault":     {"deposit", "arrived", "ledger", "sequence", "scrub", "stamp"},
-		"court":     {"orders", "notes", "units", "requests", "release", "people", "lapse", "destroy"},
-		"custodian": {"orders", "notes", "units", "requests", "release", "people", "lapse", "destroy"},
+		"court":     {"orders", "notes", "units", "requests", "release", "people", "lapse", "report", "destroy"},
+		"custodian": {"orders", "notes", "units", "requests", "release", "people", "lapse", "report", "destroy"},
 	}
 	for party, names := range want {
 		plan, err := Load(arca.Template, party, parameters())

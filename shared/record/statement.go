@@ -35,6 +35,9 @@ const (
 	TypeAct        Type = "arca-act"
 	TypeDeposited  Type = "arca-deposited"
 
+	TypeReport        Type = "arca-report"
+	TypeJournalReport Type = "arca-journal-report"
+
 	TypeClosed      Type = "arca-closed"
 	TypeDestroying  Type = "arca-destroying"
 	TypeCertificate Type = "arca-certificate"

@@ -420,6 +420,21 @@ func (k *Keyholder) Notices(ctx context.Context) (out Notices, err error) {
 	}
 }
 
+// FileReport hands over a report with its content and this keyholder's share.
+func (k *Keyholder) FileReport(ctx context.Context, file ReportFile) (out Named, err error) {
+	return out, k.do(ctx, "POST", "/v1/reports", file, &out)
+}
+
+// Reports lists what was reported on a chain.
+func (k *Keyholder) Reports(ctx context.Context, chain record.Digest) (out Reports, err error) {
+	return out, k.do(ctx, "GET", "/v1/reports?chain="+chain.String(), nil, &out)
+}
+
+// Report gives one report.
+func (k *Keyholder) Report(ctx context.Context, hash record.Digest) (out Report, err error) {
+	return out, k.do(ctx, "GET", "/v1/reports/"+hash.String(), nil, &out)
+}
+
 // Request shows one request.
 func (k *Keyholder) Request(ctx context.Context, hash record.Digest) (out Asked, err error) {
 	return out, k.do(ctx, "GET", "/v1/requests/"+hash.String(), nil, &out)

@@ -305,6 +305,34 @@ type Notice struct {
 	Sent    time.Time `json:"sent" doc:"when it was told, by the witnesses' time"`
 }
 
+// ReportFile hands a report to POST /v1/reports.
+type ReportFile struct {
+	Content   []byte `json:"content" doc:"sealed content, at most 200 KiB"`
+	Share     []byte `json:"share" doc:"this keyholder's share of its key, 32 bytes"`
+	Statement string `json:"statement" doc:"the report, JWS compact form"`
+}
+
+// Reports is the answer of GET /v1/reports.
+type Reports struct {
+	Reports []ListedReport `json:"reports" doc:"the keyholder's own parts, oldest first, then what the police delivered"`
+}
+
+// ListedReport is one of them.
+type ListedReport struct {
+	At    time.Time `json:"at" doc:"when it came, or was composed"`
+	By    string    `json:"by,omitempty" doc:"key id of who delivered it; absent for the keyholder's own part"`
+	Due   time.Time `json:"due,omitzero" doc:"the order's date that the keyholder's part is for"`
+	Final bool      `json:"final,omitempty" doc:"after the end of the measure"`
+	Hash  string    `json:"hash"`
+}
+
+// Report is the answer of GET /v1/reports/{hash}.
+type Report struct {
+	Content   []byte `json:"content,omitempty" doc:"sealed content of a delivered one"`
+	Share     []byte `json:"share,omitempty" doc:"this keyholder's share of its key"`
+	Statement string `json:"statement" doc:"JWS compact form"`
+}
+
 // People is the answer of GET /v1/people.
 type People struct {
 	People []EnrolledPerson `json:"people"`

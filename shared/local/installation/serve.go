@@ -172,7 +172,7 @@ func (r *Running) startParty(name string, options ServeOptions) error {
 		o.Every["sequence"] = options.Sequence
 	}
 	if options.Clocks > 0 && name != "vault" {
-		o.Every["lapse"] = options.Clocks
+		o.Every["lapse"], o.Every["report"] = options.Clocks, options.Clocks
 	}
 	if name == "vault" {
 		objects, err := p.blobs()

@@ -36,7 +36,7 @@ func TestEveryRoleCanBeReadAndUsesOnlyTheTable(t *testing.T) {
 	for _, actions := range table.Calls {
 		known = append(known, actions...)
 	}
-	for party, functions := range map[string]int{"vault": 6, "court": 7} {
+	for party, functions := range map[string]int{"vault": 6, "court": 9} {
 		plan, err := local.Load(arca.Template, party, map[string]string{"DomainName": "a.example", "CertificateArn": "arn:x", "Trust": "t", "LogOrigin": "l"})
 		if err != nil || len(plan.Functions) != functions {
 			t.Fatal(err)
@@ -92,7 +92,7 @@ func TestRolesAndKeyPoliciesAgree(t *testing.T) {
 }
 
 func TestOnlyPeopleMakesAKeyholdersKeys(t *testing.T) {
-	for _, name := range []string{"orders", "notes", "units", "requests", "release", "people", "lapse"} {
+	for _, name := range []string{"orders", "notes", "units", "requests", "release", "people", "lapse", "report", "destroy"} {
 		granted, err := OnKeys(arca.Template, name)
 		if err != nil {
 			t.Fatal(err)

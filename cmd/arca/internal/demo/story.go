@@ -125,7 +125,27 @@ func (s *story) order(ctx context.Context) error {
 	}
 	s.chain = admitted.Chain
 	s.saw("court and custodian: in force; the order is known as %s…", s.chain[:12])
-	return nil
+	return s.clock(ctx)
+}
+
+// clock tells what the order's next duty is; nobody has to remember it.
+func (s *story) clock(ctx context.Context) error {
+	var shown struct {
+		Clocks []struct {
+			Name, Says, Article string
+			Due                 time.Time
+		} `json:"clocks"`
+	}
+	if err := s.arca(ctx, judge, &shown, "order", "show", s.chain); err != nil {
+		return err
+	}
+	for _, c := range shown.Clocks {
+		if c.Name == "report" {
+			s.saw("the clock says: %s, by %s (%s)", c.Says, c.Due.UTC().Format(time.RFC3339), c.Article)
+			return nil
+		}
+	}
+	return errors.New("the order has no clock for its reports")
 }
 
 // sealed is what arca seal says of a recording.
