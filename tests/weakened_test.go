@@ -33,6 +33,17 @@ func offAfter(file, statement, condition, test string) weakened {
 	return weakened{file, "if " + statement + "; " + condition + " {", "if " + statement + "; false && (" + condition + ") {", test, ""}
 }
 
+// lawless is a weakening of package law that TestSimulatedYearCampaign must notice.
+func lawless(possible, file, text, instead string) struct {
+	possible string
+	weakened
+} {
+	return struct {
+		possible string
+		weakened
+	}{possible, weakened{"shared/law/" + file, text, instead, "TestSimulatedYearCampaign$", "tests"}}
+}
+
 const (
 	releaseFile  = "shared/keyholder/release.go"
 	requestsFile = "shared/keyholder/requests.go"
@@ -145,6 +156,15 @@ var twins = []struct {
 	{"a destruction under a suspended order", off(destroyFile, "s.Suspended", "TestADestructionIsTakenBack")},
 	{"a report ahead of its time", weakened{clocksFile, "served < dates && at.After(start.AddDate(0, 0, served*every))", "served < dates", "TestReportsAreDue", ""}},
 	{"a final report before the end", weakened{clocksFile, "if at := w.milestone(name); !at.Before(w.s.Capture.Until) {", "if at := w.milestone(name); !at.IsZero() {", "TestTheClocksOfASpanishOrder", ""}},
+
+	// What the law forbids. The same simulated year must notice each.
+	lawless("a day past the cap", "law.go", "	return p.End(decided, p.Cap)\n", "	return p.End(decided, p.Cap).AddDate(0, 0, 1)\n"),
+	lawless("a destruction under a hold", "destroy.go", "if held(chain, d, t) {", "if false && held(chain, d, t) {"),
+	lawless("a destruction before it cannot be taken back", "destroy.go", "if t.Before(d.Ready) {", "if false && t.Before(d.Ready) {"),
+	lawless("an untold urgent measure in force", "stops.go", "if !told {", "if false && !told {"),
+	lawless("an extension of what has expired", "law.go", "if o.Decided.After(s.Capture.Until) {", "if false && o.Decided.After(s.Capture.Until) {"),
+	lawless("a term that ends at midnight in London", "count.go", "return time.Date(year, month, day, 0, 0, 0, 0, p.zone).UTC()", "return time.Date(year, month, day, 0, 0, 0, 0, time.UTC)"),
+	lawless("a working day on a holiday", "count.go", "return !p.isHoliday(day)", "return true || p.isHoliday(day)"),
 
 	// What the kill harness is for.
 	{"a pack that is registered and not in the log when a function is killed", weakened{depositFile,
