@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"maps"
 	"slices"
@@ -65,7 +66,7 @@ func (a *app) custody(ctx context.Context, id string, o custodyFlags) error {
 		return err
 	}
 	if len(in.Packs) == 0 {
-		if in.Packs, err = proveDeposits(ctx, f, custody.Deposits(in.Journals, in.Recording)); err != nil {
+		if in.Packs, err = a.proveDeposits(f, o.mirror, custody.Deposits(in.Journals, in.Recording)); err != nil {
 			return err
 		}
 	}
@@ -235,24 +236,30 @@ func (a *app) packsOf(f *installation.Folder, me actor, id record.ID, o custodyF
 	return lines, nil
 }
 
-// proveDeposits asks the log, which anybody may read, for proofs of the packs that the collector named to both keyholders.
-func proveDeposits(ctx context.Context, f *installation.Folder, packs []record.PackOpening) ([]custody.Line, error) {
+// proveDeposits takes from the mirror the proofs of the packs that the collector named to both keyholders. The vault is not asked: it would learn
+// whose custody is read. What the mirror does not have stands by the collector's word.
+func (a *app) proveDeposits(f *installation.Folder, place string, packs []record.PackOpening) ([]custody.Line, error) {
+	if len(packs) == 0 {
+		return nil, nil
+	}
+	m, err := a.openMirror(f, place, false)
+	if err != nil {
+		return nil, nil // an auditor need not have one
+	}
+	defer func() { _ = m.Close() }() // it was only read
 	var lines []custody.Line
 	for _, p := range packs {
-		line := custody.Line{Event: p.Event, Random: p.Random, State: custody.Proven}
-		_, entry, err := bundle.OpenPackEvent(p.Event, p.Random)
-		if err == nil {
-			line.Proof, err = f.Vault(nil).Proof(ctx, entry)
-		}
-		switch kind := problem.KindOf(err); {
-		case err != nil && kind == problem.Conflict:
-			line.State = custody.Pending
-		case err != nil && kind == problem.NotFound:
-			line.State = custody.Missing
-		case err != nil && kind == problem.Unavailable:
-			continue // the collector's word stands without it
-		case err != nil:
+		e, _, err := bundle.OpenPackEvent(p.Event, p.Random)
+		if err != nil {
 			return nil, err
+		}
+		event, _, proof, err := m.Opening(e.Number)
+		if err != nil {
+			continue // not fetched yet
+		}
+		line := custody.Line{Event: p.Event, Random: p.Random, Proof: proof, State: custody.Proven}
+		if !bytes.Equal(event, p.Event) {
+			line.State = custody.Missing // the log has another pack under this number
 		}
 		lines = append(lines, line)
 	}

@@ -45,6 +45,9 @@ func (c *Collector) tell(ctx context.Context, e *entry) (done bool, err error) {
 		return false, err
 	}
 	for _, line := range side.Batches {
+		if line.Act != "" {
+			continue // a reader's: collectors alone say where batches lie
+		}
 		statements, err := c.deposited(e, line, issued)
 		if err != nil || statements == nil {
 			return false, err
