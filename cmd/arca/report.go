@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -246,6 +247,7 @@ func (a *app) sendReport(ctx context.Context, f *installation.Folder, me actor, 
 	if err := record.UnmarshalStored(raw, &file); err != nil {
 		return out, problem.Wrap(problem.Invalid, err, "this report is damaged; remove it and make it again: %s", path)
 	}
+	taken := 0
 	for _, party := range installation.Keyholders {
 		word := "delivered"
 		_, sendErr := f.Keyholder(party, me.signer).FileReport(ctx, file.to(party))
@@ -254,11 +256,14 @@ func (a *app) sendReport(ctx context.Context, f *installation.Folder, me actor, 
 			if err == nil {
 				err = sendErr
 			}
+		} else {
+			taken++
 		}
 		out.Keyholders = append(out.Keyholders, partyAnswer{Party: party, Answer: word, Error: failed(sendErr)})
 	}
-	switch kind := problem.KindOf(err); {
-	case err == nil, kind == problem.Denied, kind == problem.Invalid, kind == problem.Conflict, kind == problem.NotFound: // refused: it will not be taken later
+	// What only one of them has is kept: the other may have missed an order, and takes the report then. What both refuse is not taken later.
+	refused := slices.Contains([]problem.Kind{problem.Denied, problem.Invalid, problem.Conflict, problem.NotFound}, problem.KindOf(err))
+	if err == nil || refused && taken == 0 {
 		if wrong := os.Remove(path); wrong != nil {
 			return out, problem.Wrap(problem.Unavailable, wrong, "a report cannot be removed: %s", path)
 		}
