@@ -84,6 +84,7 @@ type year struct {
 	oracles [2]*oracle
 	waiting []arrival // what the custodian, which is down, has not been sent yet
 	serial  uint64
+	trust   record.Digest // whom members are addressed to; zero at package law, which does not look
 	seen    int
 	spared  int // looks at which a destruction was held up
 	gone    int // and at which it could be carried out
@@ -299,7 +300,7 @@ func (y *year) lift(s tried, o *record.Order, court *oracle) bool {
 func (y *year) first(s tried, nonce record.ID) record.Order {
 	decided := s.at.Add(-s.ago)
 	o := record.Order{
-		Kind: record.Authorisation, Profile: y.name, Urgent: y.urgent, Court: court, Case: "case-7", PoliceUnit: unitA, Classification: "confidential", Decided: decided, Nonce: nonce,
+		Kind: record.Authorisation, Audience: y.trust, Profile: y.name, Urgent: y.urgent, Court: court, Case: "case-7", PoliceUnit: unitA, Classification: "confidential", Decided: decided, Nonce: nonce,
 		Capture: record.Window{From: decided}, Scope: record.Scope{Identifiers: []record.Identifier{{Kind: "msisdn", Value: target}}, Kinds: []string{"call"}},
 		Reports: record.Reports{Form: "written", EveryDays: 15},
 		Grounds: record.Grounds{Offence: "an offence", Indicia: "indicia", Persons: []string{"not known"}, Extent: "content", Motivation: "reasons", Duration: "a term", Purpose: purpose, Obliged: "an operator"},

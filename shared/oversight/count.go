@@ -40,7 +40,11 @@ func (j *Journal) count(e *record.Event) error {
 		return j.clock(e)
 	case record.EventReported:
 		return j.report(e)
-	case record.EventUnit, record.EventTrust:
+	case record.EventDeposited:
+		j.c.add("deliveries", "deposited", 1)
+	case record.EventDestroyed:
+		j.c.add("destruction", "certified", 1)
+	case record.EventUnit, record.EventClosed, record.EventTrust:
 		j.c.add("keeping", string(e.Kind), 1)
 	case record.EventEnrolled, record.EventSuspended:
 		j.c.add("people", string(e.Kind), 1)
