@@ -289,9 +289,7 @@ func (c *change) compose(state Chain, d date) error {
 	if err := s.read(c.ctx, c.k); err != nil {
 		return err
 	}
-	if row.Numbers, err = s.gaps(row.Numbers); err != nil {
-		return err
-	}
+	row.Numbers = s.gaps(row.Numbers)
 	if err := s.finish(c.ctx, c.k, state, row); err != nil {
 		return err
 	}

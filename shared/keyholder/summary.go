@@ -124,7 +124,7 @@ func (s *summary) countAccess(e record.Event) error {
 
 // gaps finds the numbers that are missing among the batches of each collector, and gives up to which all are counted now. What was
 // missing once and came later is only counted.
-func (s *summary) gaps(before []lastNumber) ([]lastNumber, error) {
+func (s *summary) gaps(before []lastNumber) []lastNumber {
 	slices.SortFunc(s.batches, func(a, b lastNumber) int {
 		return cmp.Or(cmp.Compare(a.Week, b.Week), cmp.Compare(a.Compartment, b.Compartment), slices.Compare(a.Collector[:], b.Collector[:]), cmp.Compare(a.Number, b.Number))
 	})
@@ -139,7 +139,7 @@ func (s *summary) gaps(before []lastNumber) ([]lastNumber, error) {
 		}
 		list[i].Number = max(list[i].Number, n.Number)
 	}
-	return list, nil
+	return list
 }
 
 func (s *summary) gap(g record.ReportedGap) {
