@@ -51,6 +51,7 @@ const (
 	ordersFile   = "shared/keyholder/orders.go"
 	lossFile     = "shared/keyholder/loss.go"
 	shredFile    = "shared/keyholder/shred.go"
+	madeFile     = "shared/keyholder/made.go"
 	passFile     = "shared/keyholder/destroy.go"
 	answersFile  = "shared/keyholder/answers.go"
 	depositFile  = "shared/vault/deposit.go"
@@ -103,11 +104,15 @@ var twins = []struct {
 	{"a batch's secret kept with its survivors", weakened{lossFile, "row.Recordings = append(row.Recordings, ref.Recording)", "row.Recordings = append(row.Recordings, ref.Recording)\n\t\t\tp.halves = append(p.halves, secret{secretName{1}, shared})", "TestASnapshotOpensNothingOfWhatWasDestroyed", ""}},
 	{"a seed kept for its survivors", weakened{lossFile, "p.gone[seedName(l.unit)] = true", "p.gone[seedName(l.unit)] = len(l.stays) == 0", "TestASnapshotOpensNothingOfWhatWasDestroyed", ""}},
 	{"pages of a snapshot under the ring key of now", weakened{shredFile, "key := random(32)", "key, _ := k.ringKey(ctx, head.Generation, head.Root, head.Key)", "TestASnapshotOpensNothingOfWhatWasDestroyed", ""}},
-	{"an old root that lives on", weakened{passFile, "if err := k.destroyOld(ctx, head.Old); err != nil {\n\t\treturn err\n\t}\n\tfor _, decision := range head.Jobs {", "for _, decision := range head.Jobs {", "TestASnapshotOpensNothingOfWhatWasDestroyed", ""}},
+	{"an old root that lives on", weakened{passFile, "if err := k.retire(ctx, head); err != nil {\n\t\treturn err\n\t}\n\tfor _, decision := range head.Jobs {", "for _, decision := range head.Jobs {", "TestASnapshotOpensNothingOfWhatWasDestroyed", ""}},
 	{"a destruction that the law forbids", weakened{passFile, "return doomed.Blocked\n", "return nil\n", "TestNothingIsDestroyedWithout", ""}},
 	{"a destruction before its unit is closed", off(passFile, "!closed", "TestNothingIsDestroyedWithout")},
 	{"a destruction that only one keyholder agrees to", off(passFile, "!theirs.Losses.Equal(j.sum)", "TestListsThatDifferDestroyNothing")},
 	{"a keyholder rolled back to before a destruction", weakened{ordersFile, "if s.Destroyed, err = k.destroyedDigest(ctx); err != nil {", "if s.Destroyed = record.SetDigest(nil); err != nil {", "TestAKeyholderRolledBackToBeforeADestructionRevivesNothing", ""}},
+	{"another's recording destroyed by who claims to have made it", weakened{madeFile, "} else if there != nil {", "} else if false && there != nil {", "TestNobodyClaimsToHaveMadeWhatIsOnFile", ""}},
+	{"what was made of another's recording destroyed by who gives a note its id", weakened{madeFile, "return \"derived/\" + of.Batch.String() + \"/\" + of.Recording.String()", "return \"derived/\" + of.Recording.String()", "TestANoteWithAnothersIDTakesNothingOfIt", ""}},
+	{"kept halves lost by a run that was halted", weakened{shredFile, "if err := c.requireHead(head); err != nil {\n\t\t\t\treturn err\n\t\t\t}\n\t\t\tfor _, batch", "for _, batch", "TestAHaltedRunSpoilsNothingWhenItGoesOn", ""}},
+	{"both roots destroyed, or pages that only the old one had", offAfter(shredFile, "err := k.opensStill(ctx, head)", "err != nil", "TestAHeadFromTheMiddleOfADestructionCostsNoRoot|TestAPageTakenAwayBeforeTheOldRootGoesStopsIt")},
 
 	{"words in somebody's mouth", weakened{"shared/bundle/custody.go", "if _, err := record.Open(b.Statement, st.Type, p.Key, nil); err != nil {", "if _, err := record.Open(b.Statement, st.Type, p.Key, nil); err != nil && p.Name == \"\" {", "TestWhatAJournalSaysThatSomebodySigned", ""}},
 

@@ -534,7 +534,7 @@ func (k *Keyholder) switchRing(ctx context.Context, head ringHead) error {
 
 // finishShred destroys the old root and signs for each decision that it was carried out.
 func (k *Keyholder) finishShred(ctx context.Context, head ringHead) error {
-	if err := k.destroyOld(ctx, head.Old); err != nil {
+	if err := k.retire(ctx, head); err != nil {
 		return err
 	}
 	for _, decision := range head.Jobs {
@@ -574,7 +574,7 @@ func (k *Keyholder) postShred(ctx context.Context, head ringHead) error {
 
 // clearOld destroys the root of a generation that was given up.
 func (k *Keyholder) clearOld(ctx context.Context, head ringHead) error {
-	if err := k.destroyOld(ctx, head.Old); err != nil {
+	if err := k.retire(ctx, head); err != nil {
 		return err
 	}
 	return k.moveHead(ctx, head, func(_ *change, h *ringHead) error {

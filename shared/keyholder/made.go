@@ -82,23 +82,33 @@ func (c *change) keepMade(st record.Statement, a *record.Act) error {
 	} else if found {
 		return problem.New(problem.Denied, "another act speaks of this batch already; seal it anew")
 	}
+	// What is destroyed or excluded takes along what was made of it: nobody says that of a batch which was there before the act.
+	if there, err := c.loadBytes(batchName(a.Made.Batch)); err != nil {
+		return err
+	} else if there != nil {
+		return problem.New(problem.Denied, "the batch that the act says you made is on file already, and was there before the act; seal it anew")
+	}
+	c.require(batchName(a.Made.Batch))
 	if err := c.put(madeName(a.Made.Statement), row); err != nil {
 		return err
 	}
 	var derived []record.Reference
-	if _, err := c.load(derivedName(a.Recordings[0].Recording), &derived); err != nil {
+	if _, err := c.load(derivedName(a.Recordings[0]), &derived); err != nil {
 		return err
 	}
 	if len(derived) >= maxDerived {
 		return problem.New(problem.Invalid, "%d notes, transcripts and copies were made of this recording already; no lawful case needs more", maxDerived)
 	}
-	return c.put(derivedName(a.Recordings[0].Recording), append(derived, record.Reference{Batch: a.Made.Batch, Recording: a.Made.Recording}))
+	return c.put(derivedName(a.Recordings[0]), append(derived, record.Reference{Batch: a.Made.Batch, Recording: a.Made.Recording}))
 }
 
 // maxDerived is how many things made of one recording its row has room for.
 const maxDerived = 1000
 
-func derivedName(of record.ID) string { return "derived/" + of.String() }
+// derivedName names a recording by its batch too: whoever seals chooses the id of a recording, and could choose another's.
+func derivedName(of record.Reference) string {
+	return "derived/" + of.Batch.String() + "/" + of.Recording.String()
+}
 
 // withDerived adds to recordings all that was made of them, and of that: notes, transcripts, copies.
 func (k *Keyholder) withDerived(ctx context.Context, refs map[record.Reference]bool) error {
@@ -106,7 +116,7 @@ func (k *Keyholder) withDerived(ctx context.Context, refs map[record.Reference]b
 	for len(next) > 0 {
 		var names []string
 		for _, ref := range next {
-			names = append(names, derivedName(ref.Recording))
+			names = append(names, derivedName(ref))
 		}
 		found, err := readFound[[]record.Reference](ctx, k, names)
 		if err != nil {

@@ -17,7 +17,7 @@ import (
 //	open      a new root is made, a ring key drawn and wrapped by it; both stand in the head with what is to be done   → closing
 //	closing   no secret is added. Every page is written for the new generation, twice, and read back                  → written
 //	written   the decisions are looked at once more; the head is switched by one conditional write                    → switched
-//	switched  the old root is destroyed, certificates are signed                                                      → open
+//	switched  every page is opened once more, the old root is destroyed, certificates are signed                                                      → open
 //
 // Until the switch it can be undone: the new root is destroyed, and the old generation never ceased to count. After the switch it can only be
 // finished. There is always a root that opens all that counts; two exist from closing on until the old (or, undone, the new) one is destroyed. Every
@@ -117,7 +117,7 @@ func (k *Keyholder) writeGeneration(ctx context.Context, head ringHead, p *plan)
 	if want := head.Pages + pagesFor(len(p.halves)); want != head.Next.Pages {
 		return problem.Wrap(problem.Internal, fmt.Errorf("%d pages planned, %d needed", head.Next.Pages, want), "the destruction's plan does not fit the ring any more; nothing is destroyed; tell the operator")
 	}
-	if err := k.putKept(ctx, p.kept); err != nil {
+	if err := k.putKept(ctx, head, p.kept); err != nil {
 		return err
 	}
 	for first := 1; first <= head.Next.Pages; first += pagesAtOnce {
@@ -212,14 +212,17 @@ func (k *Keyholder) readBack(ctx context.Context, place ringPlace, key []byte, f
 	return nil
 }
 
-// putKept writes where kept halves will be; the rows count once the seed is gone.
-func (k *Keyholder) putKept(ctx context.Context, rows map[record.ID]keptRow) error {
+// putKept writes where kept halves will be, while the head stays as it is; the rows count once the seed is gone.
+func (k *Keyholder) putKept(ctx context.Context, head ringHead, rows map[record.ID]keptRow) error {
 	var batches []record.ID
 	for batch := range rows {
 		batches = append(batches, batch)
 	}
 	for some := range slices.Chunk(batches, keptAtOnce) {
 		err := k.update(ctx, func(c *change) error {
+			if err := c.requireHead(head); err != nil {
+				return err
+			}
 			for _, batch := range some {
 				if _, err := c.loadBytes(keptName(batch)); err != nil {
 					return err
@@ -238,7 +241,7 @@ func (k *Keyholder) putKept(ctx context.Context, rows map[record.ID]keptRow) err
 }
 
 // keptAtOnce is how many rows of kept halves one transaction writes: one has up to seal.MaxMembers recordings of 36 bytes.
-const keptAtOnce = min(store.MaxRows, store.MaxCommitSize/(100<<10))
+const keptAtOnce = min(store.MaxRows-1, store.MaxCommitSize/(100<<10))
 
 // undoShred gives up a generation before it counts. Its root is destroyed by clearOld.
 func (k *Keyholder) undoShred(ctx context.Context, head ringHead) error {
@@ -246,6 +249,45 @@ func (k *Keyholder) undoShred(ctx context.Context, head ringHead) error {
 		h.Jobs, h.Next, h.Old, h.OldID, h.State = nil, ringNext{}, head.Next.Root, "", ringOpen
 		return nil
 	})
+}
+
+// opensStill refuses to go on unless every page of the generation that counts opens, from either of its rows: when the other root is gone, nothing else
+// holds its secrets. Storage may have lost a page since it was read back, or show a head of another time.
+func (k *Keyholder) opensStill(ctx context.Context, head ringHead) error {
+	key, err := k.ringKey(ctx, head.Generation, head.Root, head.Key)
+	if err != nil {
+		return err
+	}
+	defer clear(key)
+	for first := 1; first <= head.Pages; first += pagesAtOnce {
+		var numbers []int
+		for n := first; n <= min(first+pagesAtOnce-1, head.Pages); n++ {
+			numbers = append(numbers, n)
+		}
+		err := k.eachPage(ctx, head.place(), key, numbers, func(_ int, list []secret) error {
+			clear(list)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// retire destroys the head's old root if it is there, after a look at what must stay.
+func (k *Keyholder) retire(ctx context.Context, head ringHead) error {
+	_, err := k.cfg.Roots.Open(ctx, head.Old)
+	if problem.KindOf(err) == problem.NotFound && err != nil {
+		return nil // an earlier run has
+	}
+	if err != nil {
+		return err
+	}
+	if err := k.opensStill(ctx, head); err != nil {
+		return err
+	}
+	return k.destroyOld(ctx, head.Old)
 }
 
 // destroyOld destroys the root that counts no more, and looks whether it is gone. Doing it again is nothing.
