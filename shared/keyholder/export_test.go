@@ -138,3 +138,22 @@ func (k *Keyholder) CountRing(ctx context.Context, all map[[16]byte][32]byte) (n
 	}
 	return n, nil
 }
+
+// ListChains lists order chains that nobody admitted.
+func (k *Keyholder) ListChains(ctx context.Context, hashes ...record.Digest) error {
+	for _, hash := range hashes {
+		if err := k.update(ctx, func(c *change) error { return c.listChain(hash) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CutChains takes the last n bytes of a page of the list of chains away, or all of them.
+func (k *Keyholder) CutChains(ctx context.Context, page, n int) error {
+	return k.update(ctx, func(c *change) error {
+		b, err := c.loadBytes(chainsPageName(page))
+		c.putBytes(chainsPageName(page), b[:max(len(b)-n, 0)])
+		return err
+	})
+}

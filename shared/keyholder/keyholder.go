@@ -20,7 +20,7 @@
 //	signer, signer/<n>         seeds of the first and of every later online signing key
 //	roster                     every enrolled key, its enrolment's hash, the suspended set
 //	person/<key>               an enrolment (joint statement)
-//	chains                     list of order chains
+//	chains, chains/<n>         count and list of order chains
 //	chain/<chain>              members of an order chain, as signed
 //	units/<chain>              list of the chain's units
 //	unit/<unit>                a unit's public keys, place of its seed in the ring

@@ -3,6 +3,7 @@ package keyholder
 import (
 	"context"
 	"crypto/sha256"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -20,10 +21,15 @@ type chainRow struct {
 
 func chainName(chain record.Digest) string { return "chain/" + chain.String() }
 
+// The list of chains: a row that counts them, and rows with their hashes, 32 bytes each, in the order of admission.
 const chainsName = "chains"
 
-// maxChains is how many chains the one list row has room for.
-const maxChains = 4000
+func chainsPageName(n int) string { return fmt.Sprintf("chains/%d", n) }
+
+const (
+	chainsToPage = 1000      // a page is written again with every chain that it gets
+	maxChains    = 1_000_000 // a country's year is some tens of thousands
+)
 
 // Chain is the state of an order chain.
 type Chain struct {
@@ -229,14 +235,23 @@ func (c *change) putChain(hash record.Digest, row chainRow, kind record.OrderKin
 }
 
 func (c *change) listChain(hash record.Digest) error {
-	var chains []record.Digest
-	if _, err := c.load(chainsName, &chains); err != nil {
+	var count int
+	if _, err := c.load(chainsName, &count); err != nil {
 		return err
 	}
-	if len(chains) >= maxChains {
+	if count >= maxChains {
 		return problem.New(problem.Unavailable, "this keyholder has room for %d order chains; tell the operator", maxChains)
 	}
-	return c.put(chainsName, append(chains, hash))
+	name := chainsPageName(count / chainsToPage)
+	page, err := c.loadBytes(name)
+	if err != nil {
+		return err
+	}
+	if len(page) != count%chainsToPage*len(hash) {
+		return lost(nil, "the list of orders and its count do not fit together")
+	}
+	c.putBytes(name, append(slices.Clone(page), hash[:]...))
+	return c.put(chainsName, count+1)
 }
 
 func (k *Keyholder) openMembers(ctx context.Context, trust Pinned, raws []string) ([]law.Member, error) {
@@ -251,11 +266,36 @@ func (k *Keyholder) openMembers(ctx context.Context, trust Pinned, raws []string
 	return members, nil
 }
 
-// Chains lists every order chain admitted here.
+// Chains lists every order chain admitted here, in the order of admission.
 func (k *Keyholder) Chains(ctx context.Context) ([]record.Digest, error) {
+	var count int
+	if _, err := k.read(ctx, chainsName, &count); err != nil {
+		return nil, err
+	}
+	var names []string
+	for n := 0; n*chainsToPage < count; n++ {
+		names = append(names, chainsPageName(n))
+	}
 	var chains []record.Digest
-	_, err := k.read(ctx, chainsName, &chains)
-	return chains, err
+	for some := range slices.Chunk(names, pagesAtOnce) {
+		rows, err := k.rows.Get(ctx, some...)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range some {
+			for hash := range slices.Chunk(rows[name].Value, len(record.Digest{})) {
+				if len(hash) != len(record.Digest{}) {
+					return nil, lost(nil, "a list of orders is cut off")
+				}
+				chains = append(chains, record.Digest(hash))
+			}
+		}
+	}
+	// The last page may have grown since the count was read, but nothing that was counted may be missing.
+	if len(chains) < count {
+		return nil, lost(nil, "a list of orders is shorter than its count")
+	}
+	return chains[:count], nil
 }
 
 // chain reads a chain and works out its state. Errors: problem.NotFound.

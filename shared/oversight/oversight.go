@@ -94,7 +94,6 @@ type Journal struct {
 	next    int64
 	last    record.Digest
 	members []law.Member // admitted before the end of the period
-	stage   int          // 0 nothing counted yet
 	head    head
 	begun   bool // its first member was admitted in the period
 }
