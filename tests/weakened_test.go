@@ -53,6 +53,7 @@ const (
 	shredFile    = "shared/keyholder/shred.go"
 	madeFile     = "shared/keyholder/made.go"
 	passFile     = "shared/keyholder/destroy.go"
+	copiesFile   = "shared/keyholder/copies.go"
 	answersFile  = "shared/keyholder/answers.go"
 	depositFile  = "shared/vault/deposit.go"
 	clientFile   = "shared/wire/client.go"
@@ -107,6 +108,8 @@ var twins = []struct {
 	{"an old root that lives on", weakened{passFile, "if err := k.retire(ctx, head); err != nil {\n\t\treturn err\n\t}\n\tfor _, decision := range head.Jobs {", "for _, decision := range head.Jobs {", "TestASnapshotOpensNothingOfWhatWasDestroyed", ""}},
 	{"a destruction that the law forbids", weakened{passFile, "return doomed.Blocked\n", "return nil\n", "TestNothingIsDestroyedWithout", ""}},
 	{"a destruction before its unit is closed", off(passFile, "!closed", "TestNothingIsDestroyedWithout")},
+	{"originals that go before the clerk has copies", weakened{copiesFile, "if err != nil || lack == 0 {", "if err != nil || lack >= 0 {", "TestStep1WaitsForTheClerksCopies", ""}},
+	{"a copy that is gone itself", weakened{copiesFile, "if these[next[0]] {", "if len(next) > 0 {", "TestADestroyedCopyIsNone", ""}},
 	{"a destruction that only one keyholder agrees to", off(passFile, "!theirs.Losses.Equal(j.sum)", "TestListsThatDifferDestroyNothing")},
 	{"a keyholder rolled back to before a destruction", weakened{ordersFile, "if s.Destroyed, err = k.destroyedDigest(ctx); err != nil {", "if s.Destroyed = record.SetDigest(nil); err != nil {", "TestAKeyholderRolledBackToBeforeADestructionRevivesNothing", ""}},
 	{"another's recording destroyed by who claims to have made it", weakened{madeFile, "} else if there != nil {", "} else if false && there != nil {", "TestNobodyClaimsToHaveMadeWhatIsOnFile", ""}},

@@ -21,7 +21,8 @@ import (
 const destroyText = "Signs a decision to destroy and sends it to both keyholders, which carry it out by themselves once they may: when the time in which it can be\n" +
 	"taken back is over, no hold stands in the way, and every collector has said that nothing more of the units will come (arca spool --close).\n" +
 	"With --recording those recordings go, and all that was made of them; all others of their week stay. With --step 1 all copies under an order that has ended go, but for\n" +
-	"the one under the clerk's keys; with --step 2 that one too. Afterwards nobody opens them, from no backup of any storage: see arca destroyed."
+	"the one under the clerk's keys, for which it waits where the statute wants one (arca reseal); with --step 2 that one too. Afterwards nobody opens them, from no backup\n" +
+	"of any storage: see arca destroyed."
 
 func (a *app) destroyCommand() *cobra.Command {
 	var recordings []string

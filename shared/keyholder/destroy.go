@@ -312,7 +312,7 @@ func (k *Keyholder) mayDestroy(ctx context.Context, j *job) error {
 	if law.Held(j.chain.Members, slices.Collect(maps.Keys(all)), at.Earliest) {
 		return problem.New(problem.Denied, "a hold stands on something that was made of what the decision names, so nothing of it is destroyed; a judge lifts it")
 	}
-	return nil
+	return k.keepsCopies(ctx, j, doomed, at.Earliest)
 }
 
 // errTakenBack marks a decision that will never be carried out.

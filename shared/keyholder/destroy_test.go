@@ -51,7 +51,7 @@ func (w *world) member(chain record.Digest, kind record.OrderKind, change ...fun
 	return o
 }
 
-// decide has a judge order that recordings are destroyed, or with none the whole chain, and both admit it.
+// decide has a judge order that recordings are destroyed, or with none the whole chain with the clerk's copies, and both admit it.
 func (w *world) decide(chain record.Digest, named ...record.Reference) record.Digest {
 	w.t.Helper()
 	decision := w.condemn(chain, named...)
@@ -65,7 +65,7 @@ func (w *world) condemn(chain record.Digest, named ...record.Reference) record.D
 	raw := w.sign("judge", record.TypeOrder, w.member(chain, record.Destruction, func(o *record.Order) {
 		o.Recordings = named
 		if len(named) == 0 {
-			o.Step = record.OperationalCopies
+			o.Step = record.ClerksCopies
 		}
 	}))
 	for _, party := range parties {
@@ -197,9 +197,11 @@ func snapshotOpensNothing(t *testing.T, place func(seal.Role) (store.Rows, keys.
 // end closes the measure, and the case with it.
 func (w *world) end(chain record.Digest) {
 	w.admit(w.member(chain, record.Closing))
-	w.admit(w.member(chain, record.Milestone, func(o *record.Order) {
-		o.Reason, o.Milestone = "", record.Fact{Name: "final-resolution", At: w.now()}
-	}))
+	for _, name := range []string{"final-resolution", "acquittal"} {
+		w.admit(w.member(chain, record.Milestone, func(o *record.Order) {
+			o.Reason, o.Milestone = "", record.Fact{Name: name, At: w.now()}
+		}))
+	}
 }
 
 // What survives is released as before, what was destroyed is refused as gone, and nothing more is filed in its unit.

@@ -36,7 +36,7 @@
 //	released/<request>         numbers of the events that say what was released for a request
 //	act/<hash>                 a reader's act that was begun: on what, and what ended it
 //	made/<statement>           a batch that a reader says they sealed, by the hash of its statement: by whom, where
-//	derived/<recording>        what readers made of a recording: notes, transcripts, copies
+//	derived/<batch>/<recording>  what readers made of a recording: notes, transcripts, copies
 //	deposited/<batch>/<n>      a collector's word on where a batch was stored, from its pack n on
 //	nonce/<author>/<nonce>     statements seen (replay), until they expire
 //	told/<chain>               what was told of its clocks: the notices in the inboxes

@@ -110,29 +110,44 @@ func derivedName(of record.Reference) string {
 	return "derived/" + of.Batch.String() + "/" + of.Recording.String()
 }
 
-// withDerived adds to recordings all that was made of them, and of that: notes, transcripts, copies.
-func (k *Keyholder) withDerived(ctx context.Context, refs map[record.Reference]bool) error {
-	next := slices.Collect(maps.Keys(refs))
-	for len(next) > 0 {
+// derivations is what was made of each recording of which something was: notes, transcripts, copies.
+type derivations map[record.Reference][]record.Reference
+
+// derivations finds what was made of recordings, and of that.
+func (k *Keyholder) derivations(ctx context.Context, of []record.Reference) (derivations, error) {
+	all := derivations{}
+	for next := of; len(next) > 0; {
 		var names []string
 		for _, ref := range next {
 			names = append(names, derivedName(ref))
 		}
 		found, err := readFound[[]record.Reference](ctx, k, names)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		next = nil
-		for _, list := range found {
-			for _, ref := range list {
-				if !refs[ref] {
-					refs[ref] = true
-					next = append(next, ref)
-				}
+		var more []record.Reference
+		for _, ref := range next {
+			list := found[derivedName(ref)]
+			if _, known := all[ref]; known || len(list) == 0 {
+				continue
 			}
+			all[ref] = list
+			more = append(more, list...)
+		}
+		next = more
+	}
+	return all, nil
+}
+
+// withDerived adds to recordings all that was made of them, and of that.
+func (k *Keyholder) withDerived(ctx context.Context, refs map[record.Reference]bool) error {
+	all, err := k.derivations(ctx, slices.Collect(maps.Keys(refs)))
+	for _, list := range all {
+		for _, ref := range list {
+			refs[ref] = true
 		}
 	}
-	return nil
+	return err
 }
 
 // vouched refuses a person's note unless an act of theirs on file names this very batch, which holds one recording, in this very unit. A

@@ -12,7 +12,9 @@ import (
 // making is a person's batch of one recording, sealed and not filed, and the act that says what it was made of.
 func (w *world) making(author string, of *batch, request record.Digest, kind, compartment string, previous seal.Statement) (*batch, record.Act) {
 	w.t.Helper()
-	u, keysOf := w.unitIn(of.unit.Order, compartment)
+	u := of.unit
+	u.Compartment = compartment
+	u, keysOf := w.keyed(u)
 	b := w.sealBatchAs(author, u, keysOf, previous, "made")
 	a := record.Act{Audience: w.hash, Chain: u.Order, Issued: w.now(), Kind: record.EventAnnotated, Nonce: newID(), Recordings: []record.Reference{of.reference(0)},
 		Request: request, Result: record.Completed, Whole: true, Made: record.Made{Batch: b.reference(0).Batch, Compartment: compartment, Kind: kind,

@@ -323,7 +323,11 @@ func (w *world) unit(chain record.Digest) (seal.Unit, map[seal.Role]record.UnitK
 
 func (w *world) unitIn(chain record.Digest, compartment string) (seal.Unit, map[seal.Role]record.UnitKey) {
 	w.t.Helper()
-	u := seal.Unit{Order: chain, Week: seal.WeekOf(w.now()), Compartment: compartment, Classification: "restricted"}
+	return w.keyed(seal.Unit{Order: chain, Week: seal.WeekOf(w.now()), Compartment: compartment, Classification: "restricted"})
+}
+
+func (w *world) keyed(u seal.Unit) (seal.Unit, map[seal.Role]record.UnitKey) {
+	w.t.Helper()
 	keysOf := map[seal.Role]record.UnitKey{}
 	for range 2 { // the second round completes what the first has published
 		for _, party := range parties {

@@ -275,6 +275,7 @@ func (c *checker) destruction() {
 			c.article(where+"."+t.Event, t.Article)
 		}
 		c.event(where, fmt.Sprintf("destroyed-%d", i+1))
+		c.keeps(where+".keeps", s)
 	}
 	if d.Named.Rule != "any-time" && d.Named.Rule != "as-step-1" {
 		c.fault("destruction.named", "is any-time or as-step-1")
@@ -286,6 +287,17 @@ func (c *checker) destruction() {
 	if !c.p.Review.None {
 		c.event("review", Reviewed)
 	}
+}
+
+// keeps demands that what stays is out of the step's own reach, and that a later one takes it.
+func (c *checker) keeps(where string, s Step) {
+	if s.Keeps == (Rule{}) {
+		return
+	}
+	if s.Keeps.Rule != record.ClerkCompartment || s.Step != record.OperationalCopies || len(c.p.Destruction.Steps) < record.ClerksCopies {
+		c.fault(where, "is %s, in a step 1 that a step 2 follows", record.ClerkCompartment)
+	}
+	c.article(where, s.Keeps.Article)
 }
 
 func (c *checker) lists() {

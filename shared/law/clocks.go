@@ -309,7 +309,7 @@ func (w *watch) step(step *Step) {
 	due := w.demand(step)
 	if !due.allowed.IsZero() && due.demanded.IsZero() {
 		w.limit(Clock{Name: ClockRetention, Due: due.allowed, Article: step.Article, Concerns: court,
-			Says: step.keeps}, Term{Years: 1})
+			Says: step.kept}, Term{Years: 1})
 		due.awaits = "a judge, who may order it from " + instant(due.allowed)
 	}
 	var ordered, ready time.Time

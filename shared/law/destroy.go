@@ -16,7 +16,9 @@ type Doomed struct {
 	Recordings []record.Reference // empty: the whole chain
 	Ready      time.Time          // the point of no return: from here it may be carried out
 	Article    string
-	Blocked    error // why it may not be carried out at the time that was asked for; nil: it may
+	Keeps      string // the compartment in which a copy of each recording must lie before it goes; empty: none
+	KeepsBy    string // the article that says so
+	Blocked    error  // why it may not be carried out at the time that was asked for; nil: it may
 }
 
 // Destroyable says whether the destruction that a member orders may be carried out at t: a judge ordered it and did not take it back in
@@ -76,6 +78,9 @@ func (p *Profile) doomed(m Member) Doomed {
 	d := Doomed{Member: m.Hash, Step: m.Order.Step, Recordings: m.Order.Recordings, Ready: p.ready(&m.Order), Article: p.Cite(p.Destruction.Named.Article)}
 	if step, known := p.step(d.Step); known {
 		d.Article = p.Cite(step.Article)
+		if step.Keeps.Rule != "" {
+			d.Keeps, d.KeepsBy = step.Keeps.Rule, p.Cite(step.Keeps.Article)
+		}
 	}
 	return d
 }

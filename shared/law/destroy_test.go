@@ -60,7 +60,7 @@ func TestTheTwoStepsOfASpanishDestruction(t *testing.T) {
 	build(t, chain...)
 	ready := at("2027-05-04T10:00:00Z") // 72 hours to think it over
 	d := blocked(t, "in the undo window", chain, step1, ready.Add(-time.Second), "can be taken back until 2027-05-04T10:00:00Z")
-	if d.Ready != ready || d.Step != 1 || d.Article != "LECrim 588 bis k.1" {
+	if d.Ready != ready || d.Step != 1 || d.Article != "LECrim 588 bis k.1" || d.Keeps != record.ClerkCompartment || d.KeepsBy != "LECrim 588 bis k.1" {
 		t.Errorf("%+v", d)
 	}
 	blocked(t, "after it", chain, step1, ready, "")
@@ -71,7 +71,9 @@ func TestTheTwoStepsOfASpanishDestruction(t *testing.T) {
 	step2 := destruction(s, 2, at("2032-06-01T00:00:00Z"))
 	chain = append(chain, step2)
 	build(t, chain...)
-	blocked(t, "step 2", chain, step2, at("2032-06-05T00:00:00Z"), "")
+	if d := blocked(t, "step 2", chain, step2, at("2032-06-05T00:00:00Z"), ""); d.Keeps != "" {
+		t.Errorf("step 2 keeps %+v", d)
+	}
 	// A milestone that was recorded late puts the term off again.
 	chain = append(chain, milestoneOn(s, "sentence-executed", executed.AddDate(0, 6, 0)))
 	blocked(t, "a later execution", chain, step2, at("2032-06-05T00:00:00Z"), "which is on 2032-11-30T23:00:00Z")

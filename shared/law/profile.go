@@ -160,16 +160,17 @@ type Step struct {
 	What     string    `json:"what"`
 	Triggers []Trigger `json:"triggers"` // any of them
 	Article  string    `json:"article"`
+	Keeps    Rule      `json:"keeps,omitzero"` // the compartment, in which a copy of every recording stays before it goes; absent: none need stay
 
 	// What its clocks say, put together once.
 	clock, execution, destroyed string
-	orders, keeps, awaits       string
+	orders, kept, awaits        string
 }
 
 func (s *Step) words() {
 	suffix := "-" + string(rune('0'+s.Step))
 	s.clock, s.execution, s.destroyed = "destruction"+suffix, "execution"+suffix, "destroyed"+suffix
-	s.orders, s.keeps = "a judge orders the destruction of "+s.What, "kept until then; from then on a judge may order the destruction of "+s.What
+	s.orders, s.kept = "a judge orders the destruction of "+s.What, "kept until then; from then on a judge may order the destruction of "+s.What
 	var awaits []string
 	for _, t := range s.Triggers {
 		awaits = append(awaits, t.String())
