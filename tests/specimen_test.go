@@ -27,6 +27,8 @@ import (
 	"arca.example/arca/shared/reader"
 	"arca.example/arca/shared/record"
 	"arca.example/arca/shared/seal"
+	"arca.example/arca/shared/stamp"
+	"arca.example/arca/shared/stamp/stamptest"
 	"arca.example/arca/shared/store"
 	"arca.example/arca/shared/store/sealed"
 	"arca.example/arca/shared/store/storetest"
@@ -59,7 +61,7 @@ type collected struct {
 func specimens(tb testing.TB) []*specimen {
 	g := newGallery(tb)
 	list := g.statements()
-	list = append(list, g.orderChain(), g.receipts(), g.proofs(), g.checkpoints(), g.tiles(), g.mirrored(), g.journals(), g.rows(), g.notes(), g.packEvents())
+	list = append(list, g.orderChain(), g.receipts(), g.proofs(), g.checkpoints(), g.tiles(), g.mirrored(), g.journals(), g.rows(), g.notes(), g.packEvents(), g.timestamps())
 	return append(list, sealedSpecimens(tb)...)
 }
 
@@ -322,6 +324,27 @@ func (g *gallery) checkpoints() *specimen {
 			}
 			return fmt.Append(nil, at), err
 		}}
+}
+
+// timestamps are two stamps with the checkpoint and the event that belong to each, as a bundle carries them.
+func (g *gallery) timestamps() *specimen {
+	a := stamptest.New(g.tb, "authority-1", g.now)
+	verifier := must(stamp.New([]record.Authority{a.Record()}, g.verifier))
+	var list []stamp.Stamp
+	for i, checkpoint := range [][]byte{must(g.vault("mirror").Checkpoint(context.Background())), g.early} {
+		q := must(verifier.Ask(0, checkpoint, [16]byte{1, byte(i)}))
+		token, facts, err := verifier.Answer(q, a.Reply(q.DER), g.now())
+		g.check(err)
+		list = append(list, stamp.Stamp{Number: 7, Checkpoint: checkpoint, Token: token, Event: must(stamp.Pinned(7, facts.Authority, token, checkpoint))})
+	}
+	parts := func(s stamp.Stamp) [][]byte { return [][]byte{s.Checkpoint, s.Event, s.Token} }
+	return &specimen{kind: "timestamp", pieces: parts(list[0]), others: parts(list[1]), slow: 4, judge: func(p [][]byte) ([]byte, error) {
+		if len(p) != 3 {
+			return nil, errMeaning
+		}
+		facts, err := verifier.Check(stamp.Stamp{Number: 7, Checkpoint: p[0], Event: p[1], Token: p[2]}, g.now())
+		return fmt.Append(nil, facts), err
+	}}
 }
 
 // tiles is the whole log as the vault stores it, under its newest checkpoint.

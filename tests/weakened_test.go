@@ -61,6 +61,8 @@ const (
 	stopsFile    = "shared/law/stops.go"
 	destroyFile  = "shared/law/destroy.go"
 	clocksFile   = "shared/law/clocks.go"
+
+	timestampsFile = "shared/bundle/timestamps.go"
 )
 
 // twins are the product without one defence each, by what is then possible. The gravest come first.
@@ -118,6 +120,9 @@ var twins = []struct {
 	{"both roots destroyed, or pages that only the old one had", offAfter(shredFile, "err := k.opensStill(ctx, head)", "err != nil", "TestAHeadFromTheMiddleOfADestructionCostsNoRoot|TestAPageTakenAwayBeforeTheOldRootGoesStopsIt")},
 
 	{"words in somebody's mouth", weakened{"shared/bundle/custody.go", "if _, err := record.Open(b.Statement, st.Type, p.Key, nil); err != nil {", "if _, err := record.Open(b.Statement, st.Type, p.Key, nil); err != nil && p.Name == \"\" {", "TestWhatAJournalSaysThatSomebodySigned", ""}},
+
+	{"a timestamp on a log without the recordings", offAfter(timestampsFile, "err := tree.CheckInclusion(packs[c.Pack].entry.Leaf(), packs[c.Pack].index, path)", "err != nil", "TestTimestampsThatShowNothing")},
+	{"a timestamp that leaves out what it does not cover", off(timestampsFile, "!same || len(want) == 0", "TestTimestampsThatShowNothing")},
 
 	// Something that counts is crowded out or lost.
 	{"a denial without room", off(requestsFile, "a.Approve && row.size() > roomForApprovals", "TestNobodyCrowdsOutADenial")},

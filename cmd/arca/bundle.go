@@ -168,6 +168,9 @@ func (a *app) makeBundle(ctx context.Context, b bundleFlags) error {
 	if err := a.complete(f, in, b.receipts); err != nil {
 		return err
 	}
+	if err := a.addTimestamps(ctx, f, in); err != nil {
+		return err
+	}
 	report, err := a.writeBundle(f, me, r, in, b.out)
 	if err != nil {
 		return err
@@ -241,7 +244,7 @@ func (a *app) writeBundle(f *installation.Folder, me actor, r *reader.Reader, in
 	if err != nil {
 		return nil, unable(err)
 	}
-	report, err := bundle.Verify(temp, info.Size(), bundle.Options{Fingerprint: f.Config.Trust})
+	report, err := bundle.Verify(temp, info.Size(), bundle.Options{Fingerprint: f.Config.Trust, Now: a.now()})
 	if err != nil {
 		return nil, problem.Wrap(problem.KindOf(err), err, "the bundle that was made does not verify, so it was not kept: %s", problem.MessageOf(err))
 	}
@@ -274,7 +277,7 @@ func (a *app) disclosureReceipt(ctx context.Context, r *reader.Reader, chain, ha
 }
 
 func (a *app) showBundle(path string) error {
-	r := verify.One(verify.Options{}, path)
+	r := verify.One(verify.Options{Now: a.now()}, path)
 	if r.Bundle == nil {
 		return verify.Failed(r)
 	}

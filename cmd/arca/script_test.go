@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -47,11 +48,17 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// authority puts a time-stamping authority into a script's folder: authorities.json and its root.
+// authority puts a time-stamping authority into a script's folder: authorities.json and its root. While there is a file "down" it is.
 func authority(t *testing.T, env *testscript.Env) {
 	t.Helper()
 	a := stamptest.New(t, "authority-1", time.Now)
-	server := httptest.NewServer(a)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := os.Stat(filepath.Join(env.WorkDir, "down")); err == nil {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		a.ServeHTTP(w, r)
+	}))
 	env.Defer(server.Close)
 	list := fmt.Sprintf(`[{"name": "authority-1", "url": "%s/tsa", "root": "authority.pem", "policy": "%s"}]`, server.URL, stamptest.Policy)
 	for name, content := range map[string][]byte{"authorities.json": []byte(list), "authority.pem": a.PEM()} {

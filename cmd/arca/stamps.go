@@ -10,11 +10,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"arca.example/arca/shared/bundle"
 	"arca.example/arca/shared/ledger"
 	"arca.example/arca/shared/local/installation"
 	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/record"
 	"arca.example/arca/shared/stamp"
+	"arca.example/arca/shared/wire"
 )
 
 // stampsOld is when an hourly timestamp is missing, and not only late.
@@ -63,7 +65,15 @@ func (a *app) fetchStamps(ctx context.Context, f *installation.Folder, from uint
 	if err != nil {
 		return nil, 0, err
 	}
-	answer, err := f.Vault(mirror).Stamps(ctx, from)
+	return stampsOf{f.Vault(mirror)}.Stamps(ctx, from)
+}
+
+// stampsOf is a vault as package bundle asks it.
+type stampsOf struct{ *wire.Vault }
+
+// Stamps implements bundle.StampSource.
+func (v stampsOf) Stamps(ctx context.Context, from uint64) (list []stamp.Stamp, next uint64, err error) {
+	answer, err := v.Vault.Stamps(ctx, from)
 	for _, s := range answer.Stamps {
 		if len(s.Random) != 32 || s.Number != from+uint64(len(list)) {
 			return nil, 0, problem.New(problem.Invalid, "the vault's list of timestamps is not whole; tell its operator")
@@ -71,6 +81,19 @@ func (a *app) fetchStamps(ctx context.Context, f *installation.Folder, from uint
 		list = append(list, stamp.Stamp{Number: s.Number, Checkpoint: s.Checkpoint, Token: s.Token, Event: s.Event, Random: [32]byte(s.Random)})
 	}
 	return list, answer.Next, err
+}
+
+// addTimestamps puts into a bundle what authorities stamped, where the installation names any.
+func (a *app) addTimestamps(ctx context.Context, f *installation.Folder, in *bundle.Source) error {
+	trust, err := f.Trust()
+	if err != nil || len(trust.Authorities) == 0 {
+		return err
+	}
+	mirror, err := f.Identity("mirror")
+	if err != nil {
+		return err
+	}
+	return in.AddTimestamps(ctx, trust, stampsOf{f.Vault(mirror)}, a.now())
 }
 
 // stamps gives the last timestamp of each authority, looking back as far as one answer of the vault goes.

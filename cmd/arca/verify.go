@@ -63,6 +63,7 @@ func (a *app) pinned(path, fingerprint string) (*record.Trust, record.Digest, er
 
 // options reads what to verify under.
 func (a *app) options(v verifyFlags) (o verify.Options, err error) {
+	o.Now = a.now()
 	if o.Identities, err = verify.ReadIdentities(v.identity); err != nil {
 		return o, err
 	}

@@ -29,9 +29,11 @@ const (
 	peoplePath = "data/people.json"
 	policyPath = "data/witness-policy.json"
 	trustPath  = "data/trust.json"
-	unitsPath  = "data/batches.json"
-	verifyPath = "data/VERIFY.txt"
-	ageEnding  = ".age"
+	// timestampsPath is there if the index says so.
+	timestampsPath = "data/timestamps.json"
+	unitsPath      = "data/batches.json"
+	verifyPath     = "data/VERIFY.txt"
+	ageEnding      = ".age"
 )
 
 // maxIndex bounds what is read into memory of a bundle, per file, in bytes.
@@ -58,7 +60,8 @@ type Index struct {
 	Reason     string        `json:"reason"` // what it was made for: who ordered it, and how
 	Recipients []string      `json:"recipients,omitempty"`
 	Recordings []Recording   `json:"recordings"`
-	Requests   []string      `json:"requests"` // the maker's requests under which the recordings were opened
+	Requests   []string      `json:"requests"`            // the maker's requests under which the recordings were opened
+	Timestamps bool          `json:"timestamps,omitzero"` // there are timestamps in it
 	Version    int           `json:"version"`
 }
 
@@ -109,7 +112,7 @@ const (
 	OmitTranscripts = "transcripts" // of Count recordings of which no transcript is in the bundle
 	OmitCustody     = "custody"     // the keyholders' journals
 	OmitReceipts    = "receipts"    // both keyholders' receipts, of Count batches
-	OmitTimestamps  = "timestamps"  // RFC 3161
+	OmitTimestamps  = "timestamps"  // RFC 3161; with Count: of so many recordings
 	OmitWeeks       = "weeks"       // Weeks of the order of which the bundle shows nothing
 )
 
@@ -233,6 +236,9 @@ func (x *Index) paths() []string {
 		for _, party := range Parties {
 			list = append(list, custodyPath(party))
 		}
+	}
+	if x.Timestamps {
+		list = append(list, timestampsPath)
 	}
 	if x.Casual != nil {
 		for _, p := range x.Casual.Petitions {

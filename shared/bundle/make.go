@@ -29,6 +29,8 @@ type Source struct {
 	Recordings []SourceRecording
 	Requests   []string
 	Custody    map[string][]LogProof // by party; nil when the maker may not read the journals
+	Timestamps []Timestamp           // see AddTimestamps
+	stamped    int64                 // size of the largest tree that they cover
 
 	Reason     string
 	Recipients []string          // age recipients; none: in clear
@@ -96,9 +98,7 @@ func (in *Source) index(maker record.KeyID, now time.Time) (*Index, error) {
 	if len(in.Recipients) > 0 {
 		x.Mode = Encrypted
 	}
-	for _, r := range in.Recordings {
-		x.Recordings = append(x.Recordings, r.Recording)
-	}
+	x.Recordings, x.Timestamps = in.recordings(), len(in.Timestamps) > 0
 	members, err := countMembers(in.Batches)
 	if err != nil {
 		return nil, err
@@ -109,7 +109,7 @@ func (in *Source) index(maker record.KeyID, now time.Time) (*Index, error) {
 			without++
 		}
 	}
-	x.Omissions = x.omitted(members, without)
+	x.Omissions = x.omitted(members, without, later(x.Recordings, in.stamped))
 	if len(in.Weeks) > 0 {
 		x.Omissions = append(x.Omissions, Omission{What: OmitWeeks, Weeks: in.Weeks})
 	}
@@ -124,8 +124,15 @@ func (in *Source) index(maker record.KeyID, now time.Time) (*Index, error) {
 	return x, x.Validate()
 }
 
+func (in *Source) recordings() (list []Recording) {
+	for _, r := range in.Recordings {
+		list = append(list, r.Recording)
+	}
+	return list
+}
+
 // omitted lists, without reasons, what the rest of a bundle shows to be left out.
-func (x *Index) omitted(members, withoutReceipts int) (list []Omission) {
+func (x *Index) omitted(members, withoutReceipts, unstamped int) (list []Omission) {
 	if n := members - len(x.Recordings); n > 0 {
 		list = append(list, Omission{What: OmitRecordings, Count: n})
 	}
@@ -147,7 +154,12 @@ func (x *Index) omitted(members, withoutReceipts int) (list []Omission) {
 	if withoutReceipts > 0 {
 		list = append(list, Omission{What: OmitReceipts, Count: withoutReceipts})
 	}
-	return append(list, Omission{What: OmitTimestamps})
+	if !x.Timestamps {
+		list = append(list, Omission{What: OmitTimestamps})
+	} else if unstamped > 0 {
+		list = append(list, Omission{What: OmitTimestamps, Count: unstamped})
+	}
+	return list
 }
 
 // untranscribed counts the recordings, notes and transcripts apart, of which the bundle has no transcript.
@@ -185,6 +197,9 @@ func (in *Source) files(x *Index) (map[string][]byte, error) {
 	err := put(indexPath, x, nil)
 	for path, v := range map[string]any{orderPath: in.Order, peoplePath: in.People, unitsPath: in.Batches} {
 		err = put(path, v, err)
+	}
+	if x.Timestamps {
+		err = put(timestampsPath, in.Timestamps, err)
 	}
 	for batch, s := range in.Sealings {
 		err = put(sealingPath(batch), s, err)

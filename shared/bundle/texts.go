@@ -13,7 +13,7 @@ var DefaultWhy = map[string]string{
 	OmitTranscripts: "none was asked for, or none was made",
 	OmitCustody:     "the maker of the bundle may not read the keyholders' journals; a clerk or judge of the court may",
 	OmitReceipts:    "the collector's receipts were not at hand",
-	OmitTimestamps:  "none were taken; time is the witnesses' alone",
+	OmitTimestamps:  "no authority had stamped them when the bundle was made; time is the witnesses' alone",
 	OmitWeeks:       "not among the weeks that this disclosure was asked for",
 }
 
@@ -49,6 +49,9 @@ func omissionText(o Omission) string {
 	case OmitReceipts:
 		return "both keyholders' signed receipts for " + count(o.Count, "batch")
 	case OmitTimestamps:
+		if o.Count > 0 {
+			return "timestamps by authorities (RFC 3161) of " + count(o.Count, "recording")
+		}
 		return "timestamps by authorities (RFC 3161)"
 	case OmitWeeks:
 		return "more recordings of the weeks " + strings.Join(o.Weeks, ", ")

@@ -24,6 +24,7 @@ import (
 type Options struct {
 	Fingerprint record.Digest  // of the trust file, as court and custodian read it out; zero: not pinned
 	Identities  []age.Identity // a recipient's, for an encrypted bundle
+	Now         time.Time      // by which timestamps are judged: none may be of the future, and their certificates end
 }
 
 // Report is what a bundle proves.
@@ -43,7 +44,8 @@ type Report struct {
 	Omissions   []ShownOmission  `json:"omissions"`
 	Members     int              `json:"members"`        // order chain
 	Acts        map[string]int   `json:"acts,omitempty"` // of each journal
-	Hash        record.Digest    `json:"hash"`           // SHA-256 of the whole file, by which its disclosure is logged
+	Timestamps  []ShownStamp     `json:"timestamps,omitempty"`
+	Hash        record.Digest    `json:"hash"` // SHA-256 of the whole file, by which its disclosure is logged
 	Bytes       int64            `json:"bytes"`
 	Shown       []string         `json:"proven"`
 	NotShown    []string         `json:"notProven"`
@@ -87,7 +89,8 @@ type opened struct {
 	journals map[string][]LogProof  // by party
 	report   Report
 	order    []law.Member
-	receipts int // sealings without
+	receipts int   // sealings without
+	stamped  int64 // size of the largest tree that a timestamp covers
 	// unchecked counts the statements in events by people whose enrolment is not in the bundle.
 	unchecked int
 	members   int
@@ -106,7 +109,7 @@ func Verify(from io.ReaderAt, size int64, options Options) (Report, error) {
 	}
 	v := &opened{bag: b, options: options, people: map[record.KeyID]record.Enrolment{}, batches: map[record.ID]batch{},
 		asked: map[record.Digest]bool{}, journals: map[string][]LogProof{}}
-	for _, step := range []func() error{v.readSigned, v.readOrder, v.readCasual, v.readBatches, v.readRequests, v.readCustody, v.readRecordings, v.readOmissions} {
+	for _, step := range []func() error{v.readSigned, v.readOrder, v.readCasual, v.readBatches, v.readRequests, v.readCustody, v.readRecordings, v.readTimestamps, v.readOmissions} {
 		if err := step(); err != nil {
 			return v.report, err
 		}
@@ -419,7 +422,7 @@ func (v *opened) readOmissions() error {
 	if err != nil {
 		return err
 	}
-	want, err := json.Marshal(v.x.omitted(v.members, v.receipts))
+	want, err := json.Marshal(v.x.omitted(v.members, v.receipts, later(v.x.Recordings, v.stamped)))
 	if err != nil {
 		return err
 	}
@@ -485,6 +488,7 @@ func (v *opened) conclude(ours bool) {
 	if v.receipts > 0 {
 		add(&r.NotShown, "that both keyholders signed for %s", count(v.receipts, "batch"))
 	}
+	v.concludeTimestamps(add)
 	if r.Casual != nil {
 		v.concludeCasual(add)
 	}

@@ -17,6 +17,7 @@ import (
 	"arca.example/arca/shared/mirror/mirrortest"
 	"arca.example/arca/shared/record"
 	"arca.example/arca/shared/seal"
+	"arca.example/arca/shared/stamp/stamptest"
 )
 
 func must[T any](v T, err error) T {
@@ -39,6 +40,7 @@ type world struct {
 	tb        testing.TB
 	vault     *mirrortest.Vault
 	now       time.Time
+	begun     time.Time
 	clerk     *record.Signer
 	judge     *record.Signer
 	collector *record.Signer
@@ -54,16 +56,23 @@ type world struct {
 	contents  map[record.ID][]byte
 	custody   map[string][]bundle.LogProof
 
+	authorities []*stamptest.Authority
+
 	signature, tags, indexed []byte // of the bundle under campaign
 }
 
 func signer(name string) *record.Signer { return must(record.SignerOf(mirrortest.Key(name))) }
 
-func newWorld(tb testing.TB) *world {
+func newWorld(tb testing.TB) *world { return newWorldWith(tb, func(*world) {}) }
+
+// newWorldWith lets more be set up before the first statement names the trust file.
+func newWorldWith(tb testing.TB, more func(*world)) *world {
 	w := &world{tb: tb, vault: mirrortest.New(tb, seal.Geometry{Size: 1 << 18, Slots: 2}), now: time.Date(2026, 11, 26, 9, 0, 0, 0, time.UTC),
 		clerk: signer("clerk"), judge: signer("judge"), collector: signer("collector"), keys: map[seal.Role]hpke.PrivateKey{},
 		sealings: map[record.ID]bundle.Sealing{}, contents: map[record.ID][]byte{}, custody: map[string][]bundle.LogProof{}}
+	w.begun = w.now
 	w.vault.Now = func() time.Time { return w.now }
+	more(w)
 	w.enrol("Clerk One", w.clerk, record.Clerk)
 	w.enrol("Judge One", w.judge, record.Judge)
 	w.enrol("Collector One", w.collector, record.Collector)
@@ -250,8 +259,8 @@ func (w *world) request(list ...bundle.SourceRecording) string {
 func (w *world) status(change func(*record.Status, *record.ChainStatus)) (list []string) {
 	narrowed := record.HashStatement(w.members[1])
 	for _, role := range []seal.Role{seal.Court, seal.Custodian} {
-		s := record.Status{Audience: w.vault.Fingerprint, Issued: w.now, Party: string(role), Chains: []record.ChainStatus{{AccessEnd: w.now.AddDate(1, 0, 0),
-			Capture: record.Window{From: w.now.AddDate(0, 0, -7), Until: w.now.AddDate(0, 1, 0)}, Chain: w.chain, Head: narrowed, State: "in-force", Stops: record.SetDigest(nil)}}}
+		s := record.Status{Audience: w.vault.Fingerprint, Issued: w.now, Party: string(role), Chains: []record.ChainStatus{{AccessEnd: w.begun.AddDate(1, 0, 0),
+			Capture: record.Window{From: w.begun.AddDate(0, 0, -7), Until: w.begun.AddDate(0, 1, 0)}, Chain: w.chain, Head: narrowed, State: "in-force", Stops: record.SetDigest(nil)}}}
 		if change != nil {
 			change(&s, &s.Chains[0])
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"time"
 
 	"arca.example/arca/shared/bundle"
 	"arca.example/arca/shared/problem"
@@ -63,7 +64,7 @@ func Command(args []string, out, errs io.Writer) int {
 }
 
 func run(trust, fingerprint, identity string, paths []string) ([]Result, error) {
-	var o Options
+	o := Options{Now: time.Now()}
 	var err error
 	if fingerprint != "" {
 		if o.Fingerprint, err = ParseFingerprint(fingerprint); err != nil {

@@ -28,6 +28,7 @@ type Options struct {
 	Trust       *record.Trust  // needed for receipts and logs; a bundle carries its own, which the fingerprint must name
 	Fingerprint record.Digest  // zero: not pinned, and nothing is proven
 	Identities  []age.Identity // a recipient's, for encrypted bundles
+	Now         time.Time      // by which a bundle's timestamps are judged
 }
 
 // Kinds of what is verified.
@@ -135,7 +136,7 @@ func (r *Result) verify(o Options, path string) error {
 	switch {
 	case bytes.Equal(head, []byte("PK\x03\x04")):
 		r.Kind = KindBundle
-		got, err := bundle.Verify(f, info.Size(), bundle.Options{Fingerprint: o.Fingerprint, Identities: o.Identities})
+		got, err := bundle.Verify(f, info.Size(), bundle.Options{Fingerprint: o.Fingerprint, Identities: o.Identities, Now: o.Now})
 		if got.Verdict != "" { // read to its end, whatever is known of its roots
 			r.Bundle, r.Line = &got, got.Line
 		}

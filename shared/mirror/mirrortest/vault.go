@@ -110,6 +110,12 @@ func (v *Vault) parties(tb testing.TB) {
 	}
 	v.Trust.Court = record.PartyKeys{Online: public("court online"), Registrar: public("court registrar"), Root: public("court root")}
 	v.Trust.Custodian = record.PartyKeys{Online: public("custodian online"), Registrar: public("custodian registrar"), Root: public("custodian root")}
+	v.Resign(tb)
+}
+
+// Resign signs the trust file anew after a test has changed it, before anything else names it.
+func (v *Vault) Resign(tb testing.TB) {
+	tb.Helper()
 	var err error
 	v.Joint, err = record.SignJoint(record.TypeTrust, v.Trust.Issued, v.Trust, v.Signers["court root"], v.Signers["custodian root"])
 	check(tb, err)
