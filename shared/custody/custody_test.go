@@ -311,12 +311,12 @@ func TestWithheldEventsAreStated(t *testing.T) {
 // TestLaterKindsAreShown: an act that this version does not emit is shown as its event says.
 func TestLaterKindsAreShown(t *testing.T) {
 	w := newWorld(t).story()
-	w.both("destroyed", map[string]any{"by": w.people["judge"].Public().ID(), "reason": "the court's order", "recordings": w.refs[:1]})
+	w.both("lent", map[string]any{"by": w.people["judge"].Public().ID(), "reason": "the court's order", "recordings": w.refs[:1]})
 	w.in.Journals = w.journals()
 	got, err := Read(w.in)
 	must(t, err)
 	last := got.Entries[len(got.Entries)-1]
-	if !got.Complete || !strings.HasPrefix(last.Words(), "destroyed by the c") || last.Why != "the court's order" || last.Who() != "judge (judge)" {
+	if !got.Complete || !strings.HasPrefix(last.Words(), "lent by the c") || last.Why != "the court's order" || last.Who() != "judge (judge)" {
 		t.Errorf("%+v %+v", got.Findings, last)
 	}
 }

@@ -239,6 +239,8 @@ func (r *reading) note(j *journal, e event) *Finding {
 		return r.noteBatch(j, e, hold, unreadable)
 	case record.EventReleased:
 		return r.noteRelease(j, e, hold, unreadable)
+	case record.EventDestroyed:
+		return r.noteDestroyed(e, hold, unreadable)
 	case record.EventUnit:
 		hold("unit "+string(e.Body), "keys of a week", false)
 		return nil
@@ -251,6 +253,31 @@ func (r *reading) note(j *journal, e event) *Finding {
 		return nil // a kind that this version does not know, or one without a statement
 	}
 	return r.noteStatement(j, e, b, hold)
+}
+
+// noteDestroyed wants both keyholders to have destroyed the same.
+func (r *reading) noteDestroyed(e event, hold func(string, string, bool), unreadable *Finding) *Finding {
+	var b record.DestroyedEvent
+	if e.body(&b) != nil {
+		return unreadable
+	}
+	c, err := r.certificate(e.Author, b)
+	if err != nil {
+		return &Finding{Code: Unsigned, Grave: true, Text: "its certificate of a destruction was not signed by the keyholder, or is of another one"}
+	}
+	hold("destroyed "+b.Decision.String()+" "+c.Losses.Set.String(), "the destruction that "+b.Decision.Short()+" ordered", false)
+	return nil
+}
+
+// certificate opens the certificate that an event carries.
+func (r *reading) certificate(party string, b record.DestroyedEvent) (c record.Certificate, err error) {
+	if _, err := r.in.Trust.OpenKept(b.Certificate, record.TypeCertificate, party, &c); err != nil {
+		return c, err
+	}
+	if c.Audience != r.in.Audience || c.Party != party || c.Losses.Chain != r.in.Chain || c.Losses.Decision != b.Decision {
+		return c, problem.New(problem.Denied, "the certificate is of another destruction")
+	}
+	return c, nil
 }
 
 func (r *reading) noteBatch(j *journal, e event, hold func(string, string, bool), unreadable *Finding) *Finding {

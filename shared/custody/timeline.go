@@ -24,6 +24,9 @@ type concern struct {
 	batch    record.ID
 	unit     seal.Unit
 	requests map[record.Digest]record.Request // that cover it, by hash
+	roots    []record.Reference               // what it is, and what it was made from
+	orders   map[record.Digest]record.Order   // that destroy, by hash
+	gone     map[string]bool                  // at which keyholder it was destroyed
 }
 
 func (c *concern) covers(q *record.Request, recording record.ID) bool {
@@ -35,11 +38,12 @@ func (c *concern) covers(q *record.Request, recording record.ID) bool {
 
 // timeline picks the events of the recording.
 func (r *reading) timeline() error {
-	c := concern{requests: map[record.Digest]record.Request{}}
+	c := concern{requests: map[record.Digest]record.Request{}, orders: map[record.Digest]record.Order{}, gone: map[string]bool{}}
 	if !r.locate(&c) {
 		return problem.New(problem.NotFound, "no journal of this order speaks of this recording; give its order and its whole id")
 	}
 	r.out.Batch, r.out.Week, r.out.Compartment, r.out.Classification = c.batch, c.unit.Week, c.unit.Compartment, c.unit.Classification
+	r.descent(&c)
 	r.packs()
 	merged := map[string]int{}
 	for _, party := range Parties {
@@ -127,7 +131,7 @@ func (r *reading) entry(c *concern, e event) (out Entry, key string, ok bool) {
 	out.Act, out.Claimed = string(e.Kind), e.Time
 	switch e.Kind {
 	case record.EventAdmitted:
-		return r.ordered(e, out)
+		return r.ordered(c, e, out)
 	case record.EventNoted:
 		var b record.NotedEvent
 		if e.body(&b) != nil || b.Batch != c.batch {
@@ -139,6 +143,8 @@ func (r *reading) entry(c *concern, e event) (out Entry, key string, ok bool) {
 		}
 		out.On = Extent{Batch: b.Batch, Recordings: len(b.Recordings), Sealed: b.Statement, Whole: true}
 		return out, "noted " + b.Statement.String(), true
+	case record.EventDestroyed:
+		return r.destroyed(c, e, out)
 	case record.EventReleased:
 		var b record.ReleasedEvent
 		if e.body(&b) != nil || !slices.Contains(b.Recordings, record.Reference{Batch: c.batch, Recording: r.in.Recording}) {
@@ -177,7 +183,7 @@ func (r *reading) plain(c *concern, e event, out Entry) (Entry, string, bool) {
 }
 
 // ordered is a member of the order chain under which the recording was made.
-func (r *reading) ordered(e event, out Entry) (Entry, string, bool) {
+func (r *reading) ordered(c *concern, e event, out Entry) (Entry, string, bool) {
 	var b record.AdmittedEvent
 	if e.body(&b) != nil {
 		return out, "", false
@@ -189,6 +195,9 @@ func (r *reading) ordered(e event, out Entry) (Entry, string, bool) {
 	}
 	if o.Kind == record.Authorisation && r.out.Order == nil && st.Hash == r.in.Chain {
 		r.out.Order = &o
+	}
+	if o.Kind == record.Destruction || o.Verdict == record.VerdictDelete {
+		c.orders[st.Hash] = o
 	}
 	out.Act, out.By, out.Statement, out.Claimed, out.Result = string(o.Kind), r.actor(st.Author, record.Digest{}), st.Hash, st.Signed, record.Completed
 	out.Why = o.Reason
@@ -217,6 +226,11 @@ func (r *reading) stated(c *concern, e event, b record.StatementEvent, out Entry
 		out.Request, out.Class, out.Why = a.Request, q.Class, a.Reason
 	case record.TypeDeposited:
 		ok = out.deposited(c, st)
+	case record.TypeClosed:
+		var closed record.Closed
+		u := c.unit
+		ok = record.Unmarshal(st.Payload, &closed) == nil && closed.Chain == record.Digest(u.Order) && closed.Week == u.Week &&
+			closed.Compartment == u.Compartment && closed.Classification == u.Classification
 	case record.TypeAct:
 		ok = out.acted(c, st, r.in.Recording)
 	}

@@ -11,12 +11,12 @@ import (
 
 // All words that people read of custody stand in this file.
 
-// acts are the words of acts. Destroyed is said where an event says so; nothing emits it before destruction exists.
+// acts are the words of acts.
 var acts = map[string]string{
 	"authorisation": "ordered", "extension": "extended", "narrowing": "narrowed", "revocation": "revoked", "suspension": "suspended", "resumption": "resumed",
 	actSealed: "received and sealed", actMade: "sealed by a reader", actDeposited: "deposited", "noted": "batch note", "asked": "asked", "approved": "approved", "denied": "denied", "released": "released",
 	"refused": "refused", "found": "found", "opened": "opened", "copied": "copied", "disclosed": "disclosed", "suspended": "suspended",
-	"annotated": "annotated", "moved": "moved to another compartment", "destroyed": "destroyed", "reported": "reported an act",
+	"annotated": "annotated", "moved": "moved to another compartment", "destruction": "destruction ordered", "destroyed": "destroyed", "closed": "week closed: nothing more to come", "reported": "reported an act",
 }
 
 // words gives an act's words; an unknown one's are its own name.
