@@ -291,11 +291,11 @@ func (k *Keyholder) job(ctx context.Context, p pendingRow) (*job, error) {
 
 // mayDestroy holds a decision against the law, by the earliest of the witnesses' times: nothing is destroyed because a clock jumped.
 func (k *Keyholder) mayDestroy(ctx context.Context, j *job) error {
-	at, err := k.provenAdmission(ctx, j.member.Hash)
+	at, heard, err := k.provenAdmission(ctx, j.member.Hash)
 	if err != nil {
 		return err
 	}
-	doomed, err := law.Destroyable(j.chain.Members, j.member.Hash, at.Earliest)
+	doomed, err := law.Destroyable(j.chain.Members, j.member.Hash, heard, at.Earliest)
 	if err != nil {
 		return err
 	}
@@ -332,27 +332,32 @@ func (c Chain) condemned(compartment string) bool {
 	})
 }
 
-// provenAdmission proves that a member's admission stands in the witnessed log, and gives the checkpoint by whose time it is judged.
-func (k *Keyholder) provenAdmission(ctx context.Context, member record.Digest) (witnessed, error) {
+// provenAdmission proves that a member's admission stands in the witnessed log, and gives the checkpoint by whose time it is judged and the
+// time of the admission.
+func (k *Keyholder) provenAdmission(ctx context.Context, member record.Digest) (at witnessed, heard time.Time, err error) {
 	trust, err := k.Trust(ctx)
 	if err != nil {
-		return witnessed{}, err
+		return at, heard, err
 	}
 	verifier, err := k.verifier(trust)
 	if err != nil {
-		return witnessed{}, err
+		return at, heard, err
 	}
 	var o opening
 	if found, err := k.read(ctx, admittedName(member), &o); err != nil {
-		return witnessed{}, err
+		return at, heard, err
 	} else if !found {
-		return witnessed{}, problem.New(problem.NotFound, "no such decision to destroy is on file here")
+		return at, heard, problem.New(problem.NotFound, "no such decision to destroy is on file here")
 	}
-	at, err := k.proven(ctx, verifier, o)
+	var event record.Event
+	if err := record.Unmarshal(o.Event, &event); err != nil {
+		return at, heard, err
+	}
+	at, err = k.proven(ctx, verifier, o)
 	if err != nil && refusesOne(err) {
 		err = problem.Wrap(problem.Unavailable, err, "the log does not prove the decision yet; try again in a minute")
 	}
-	return at, err
+	return at, event.Time, err
 }
 
 // admittedName is the row with the event that admitted a decision to destroy.

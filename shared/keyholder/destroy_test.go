@@ -304,6 +304,15 @@ func TestNothingIsDestroyedWithout(t *testing.T) {
 			w.pass(71 * time.Hour)
 			w.sequence()
 		},
+		"the time to take it back, whatever its date says": func(w *world, one, _ *batch) {
+			w.closeUnit(one)
+			w.pass(undo)
+			w.admit(w.member(one.unit.Order, record.Destruction, func(o *record.Order) {
+				o.Recordings, o.Decided = []record.Reference{one.reference(0)}, w.now().Add(-undo)
+			}))
+			w.pass(71 * time.Hour)
+			w.sequence()
+		},
 		"a lifted hold": func(w *world, one, _ *batch) {
 			w.closeUnit(one)
 			w.decide(one.unit.Order, one.reference(0))

@@ -19,13 +19,15 @@ type Doomed struct {
 	Keeps      string // the compartment in which a copy of each recording must lie before it goes; empty: none
 	KeepsBy    string // the article that says so
 	Blocked    error  // why it may not be carried out at the time that was asked for; nil: it may
+	p          *Profile
 }
 
 // Destroyable says whether the destruction that a member orders may be carried out at t: a judge ordered it and did not take it back in
 // time, what the statute demands has happened, the measure is over, no hold stands, the chain is not suspended, and the undo window is
-// over. It is a pure function of members and time; a hold wins over everything. Errors: problem.NotFound when no member of that hash
-// orders a destruction; why it is not to be carried out is in Blocked.
-func Destroyable(chain []Member, member record.Digest, t time.Time) (Doomed, error) {
+// over, counted from the decision and also from heard, when the caller came to know of it: the date of a decision is its signer's word, and
+// one that is dated back would leave nobody time for a hold. It is a pure function of members and times; a hold wins over everything. Errors:
+// problem.NotFound when no member of that hash orders a destruction; why it is not to be carried out is in Blocked.
+func Destroyable(chain []Member, member record.Digest, heard, t time.Time) (Doomed, error) {
 	all, err := Destructions(chain, t)
 	if err != nil {
 		return Doomed{}, err
@@ -34,7 +36,15 @@ func Destroyable(chain []Member, member record.Digest, t time.Time) (Doomed, err
 	if i < 0 {
 		return Doomed{}, problem.New(problem.NotFound, "no member of the order of this hash orders a destruction; nothing is destroyed without a judge's order")
 	}
-	return all[i], nil
+	d := all[i]
+	if ready := d.p.End(heard, d.p.Destruction.Undo); ready.After(d.Ready) {
+		d.Ready = ready
+		if d.Blocked == nil && t.Before(ready) {
+			d.Blocked = problem.New(problem.Conflict, "the decision to destroy was heard of on %s and is carried out on %s (%s); until then a hold stops it",
+				instant(heard), instant(ready), d.p.Cite(d.p.Destruction.Undo.Article))
+		}
+	}
+	return d, nil
 }
 
 // Destructions lists what the members order to be destroyed, in the order of decision, with what stands against each at t.
@@ -75,7 +85,7 @@ func ordersDestruction(o *record.Order) bool {
 }
 
 func (p *Profile) doomed(m Member) Doomed {
-	d := Doomed{Member: m.Hash, Step: m.Order.Step, Recordings: m.Order.Recordings, Ready: p.ready(&m.Order), Article: p.Cite(p.Destruction.Named.Article)}
+	d := Doomed{Member: m.Hash, Step: m.Order.Step, Recordings: m.Order.Recordings, Ready: p.ready(&m.Order), Article: p.Cite(p.Destruction.Named.Article), p: p}
 	if step, known := p.step(d.Step); known {
 		d.Article = p.Cite(step.Article)
 		if step.Keeps.Rule != "" {

@@ -35,7 +35,7 @@ func destruction(s State, step int, when time.Time, recordings ...record.Referen
 // blocked wants the destruction that the last member orders to be stopped at t, or to go on if part is empty.
 func blocked(t *testing.T, what string, chain []Member, m Member, when time.Time, part string) Doomed {
 	t.Helper()
-	d, err := Destroyable(chain, m.Hash, when)
+	d, err := Destroyable(chain, m.Hash, m.Order.Decided, when)
 	if err != nil {
 		t.Errorf("%s: %v", what, err)
 		return d
@@ -87,7 +87,7 @@ func TestNothingIsDestroyedWithoutItsOrder(t *testing.T) {
 		t.Errorf("%v, %v", all, err)
 	}
 	for _, m := range append(chain, Member{}) {
-		if _, err := Destroyable(chain, m.Hash, far); problem.KindOf(err) != problem.NotFound {
+		if _, err := Destroyable(chain, m.Hash, far, far); problem.KindOf(err) != problem.NotFound {
 			t.Errorf("%s: %v", m.Order.Kind, err)
 		}
 	}
@@ -123,6 +123,28 @@ func TestAHoldAlwaysWins(t *testing.T) {
 	blocked(t, "both lifted", held, order, late, "")
 	refuses(t, "lifting what is no hold", chain, lift(chain[1], late), problem.Conflict, "not known here")
 	refuses(t, "a hold that ends before it begins", chain, hold(when), problem.Invalid, "ends before it was decided")
+}
+
+// A decision that is dated back, or that a keyholder heard of late, leaves as much time for a hold as one that was heard of at once.
+func TestADestructionThatIsHeardOfLate(t *testing.T) {
+	chain, s := begun(t, "ES-588ter", nil)
+	when := at("2027-05-01T09:00:00Z")
+	order := destruction(s, 1, when)
+	chain = append(chain, milestoneOn(s, "final-resolution", when), order)
+	heard := when.AddDate(0, 0, 30)
+	ready := heard.Add(72 * time.Hour)
+	for at, part := range map[time.Time]string{
+		when.Add(time.Hour): "can be taken back until 2027-05-04T09:00:00Z", heard: "heard of on 2027-05-31T09:00:00Z and is carried out on 2027-06-03T09:00:00Z",
+		ready.Add(-time.Second): "until then a hold stops it", ready: "",
+	} {
+		d, err := Destroyable(chain, order.Hash, heard, at)
+		if err != nil || d.Ready != ready || (d.Blocked == nil) != (part == "") || d.Blocked != nil && !strings.Contains(problem.MessageOf(d.Blocked), part) {
+			t.Errorf("at %v: %+v, %v, want %q", at, d, err, part)
+		}
+	}
+	if d, err := Destroyable(chain, order.Hash, when.Add(-time.Hour), when); err != nil || d.Ready != when.Add(72*time.Hour) {
+		t.Errorf("heard of by a slow clock: %+v, %v", d, err)
+	}
 }
 
 func TestADestructionIsTakenBackBeforeThePointOfNoReturn(t *testing.T) {

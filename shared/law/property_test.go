@@ -255,7 +255,7 @@ func TestNothingIsDestroyedThatTheOracleForbids(t *testing.T) {
 					t.Fatalf("%s: %s of %v may be carried out at %v\n%+v", p.Name, chain[i].Order.Kind, chain[i].Order.Decided, at, chain)
 				}
 				hold := on(s, record.Hold, at, nil)
-				if got, err := Destroyable(append(slices.Clone(chain), hold), d.Member, at); err != nil || got.Blocked == nil {
+				if got, err := Destroyable(append(slices.Clone(chain), hold), d.Member, at.AddDate(-1, 0, 0), at); err != nil || got.Blocked == nil {
 					t.Fatalf("a hold does not stop it: %v", err)
 				}
 			}
