@@ -209,7 +209,7 @@ func differ(o *oracle, s law.State, members []law.Member, t time.Time) string {
 		return fmt.Sprintf("has %d destructions (%v), the oracle %d", len(list), err, len(ordered))
 	}
 	for _, d := range ordered {
-		got, err := law.Destroyable(members, d.hash, t)
+		got, err := law.Destroyable(members, d.hash, d.Decided, t)
 		if err != nil {
 			return err.Error()
 		}

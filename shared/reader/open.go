@@ -222,7 +222,8 @@ func (r *Reader) unlock(ctx context.Context, id string) (*recording, error) {
 const grantsTried = 5
 
 // releaseOne gets one recording's halves under a request of one's own that covers it, the newest first: a newer request that was
-// denied, or is not approved yet, must not stand before an older one that was. If none is honoured, the newest one's refusal is told.
+// denied, or is not approved yet, must not stand before an older one that was. If none is honoured, the newest one's refusal is told, unless the older one
+// was met with the word that the recording is gone: an approval would change nothing.
 func (r *Reader) releaseOne(ctx context.Context, e entry) (*Released, error) {
 	list, err := r.contentGrants(e)
 	if err != nil {
@@ -234,7 +235,7 @@ func (r *Reader) releaseOne(ctx context.Context, e entry) (*Released, error) {
 		if err == nil {
 			return released, nil
 		}
-		if told == nil {
+		if told == nil || problem.KindOf(err) == problem.Gone {
 			told = err
 		}
 	}
