@@ -32,7 +32,7 @@ func (a *app) decideRecordings() *cobra.Command {
 	c := a.command(spec{
 		use: "decide CHAIN ID…", short: "Decide on recordings as the judge of the order's court",
 		long: "Signs a decision on recordings that you listed and sends it to both keyholders, where it applies at once. release: out of the privileged\n" +
-			"compartment; the clerk or you then seal it again into main (arca reseal --to main). exclude: it is refused to everybody but the judge,\n" +
+			"compartment; you, or the clerk, who lists it with arca ls --screen, then seal it again into main (arca reseal --to main). exclude: it is refused to everybody but the judge,\n" +
 			"with every note, transcript and copy made of it. delete: the same at once, and a court's order to destroy it.\n" +
 			"Of two decisions the later counts; a deletion stands until it is lifted.",
 		example: "arca compartment decide $CHAIN $PRIVILEGED --verdict release --reason 'not with counsel: a wrong number' --as judge",
@@ -217,7 +217,11 @@ func (a *app) listScreened(ctx context.Context, f *installation.Folder, me actor
 	if err != nil {
 		return err
 	}
-	lists := law.JudgedOf(c.members).ScreenedBy(me.signer.Public().ID(), a.now())
+	judged := law.JudgedOf(c.members)
+	lists := judged.ScreenedBy(me.signer.Public().ID(), a.now())
+	if e, err := f.Enrolment("people", me.name); err == nil && e.Of(record.Clerk) {
+		lists = append(lists, judged.Released()...) // the clerk may seal it again into main
+	}
 	if len(lists) == 0 {
 		return problem.New(problem.NotFound, "the judge has named you to look at nothing of this order, or has decided on it")
 	}

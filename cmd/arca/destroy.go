@@ -108,7 +108,8 @@ func (a *app) destroyedCommand() *cobra.Command {
 		use: "destroyed CHAIN", short: "Show what was ordered destroyed of an order, what became of it, and take the certificates",
 		long: "Shows each decision to destroy, how far each keyholder is, and what it waits for. With -o the certificate of each that both have carried\n" +
 			"out is written to a folder: the decision, both keyholders' signed words with their places in the witnessed log, and which copies of the\n" +
-			"destroyed roots are confirmed destroyed and which are not. arca verify checks it offline.\n\n" +
+			"destroyed roots are confirmed destroyed and which are not. arca verify checks it offline. When a step's is filed with the court, a clerk\n" +
+			"or judge records it: arca order milestone CHAIN destroyed-1 (or destroyed-2).\n\n" +
 			"--now has both keyholders carry out at once what they may, instead of at their next tick (judges, clerks, custodians).",
 		example: "arca destroyed $CHAIN --now --as judge\narca destroyed $CHAIN -o certificates --as judge",
 		args:    cobra.ExactArgs(1),
@@ -193,6 +194,9 @@ func (out destroyedAnswer) write(p *page) {
 	p.table([]string{"DECISION", "AT", "STATE", "RECORDINGS", "WAITS FOR"}, rows)
 	for _, file := range out.Certificates {
 		p.line("certificate: %s", file)
+	}
+	if len(out.Certificates) > 0 {
+		p.line("Filed with the court, a step's is recorded with: arca order milestone CHAIN destroyed-1 (or destroyed-2)")
 	}
 }
 

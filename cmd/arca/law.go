@@ -286,6 +286,7 @@ type clockedOrder struct {
 	Case    string      `json:"case"`
 	State   string      `json:"state"`
 	Clocks  []law.Clock `json:"clocks"`
+	unnamed bool        // the authorisation is a draft
 }
 
 // clockFiles reads files into orders and works out the clocks of each.
@@ -307,6 +308,7 @@ func (a *app) clockFiles(names []string, at time.Time) ([]clockedOrder, []*lawCh
 			return nil, nil, err
 		}
 		one := clockedOrder{Chain: c.state.Chain.String(), Signed: true, Profile: c.state.Profile, Case: c.state.Case, State: c.state.Word(at), Clocks: clocks}
+		one.unnamed = !c.files[0].signed
 		for _, f := range c.files {
 			one.Files, one.Signed = append(one.Files, f.name), one.Signed && f.signed
 		}
@@ -355,7 +357,14 @@ func (a *app) lawClocksCommand() *cobra.Command {
 }
 
 func (o clockedOrder) write(p *page, now time.Time) {
-	p.pairs("order", o.Chain, "statute", o.Profile, "case", o.Case, "state", o.State)
+	order, state := o.Chain, o.State
+	if o.unnamed {
+		order = "none yet: signing names it"
+	}
+	if !o.Signed {
+		state += ", once signed as it stands"
+	}
+	p.pairs("order", order, "statute", o.Profile, "case", o.Case, "state", state)
 	p.line("")
 	p.table(clockHeads, clockRows(o.Clocks, now))
 	p.line("")
@@ -419,23 +428,36 @@ func (a *app) lawExplainCommand() *cobra.Command {
 func memberRows(members []law.Member) [][]string {
 	var rows [][]string
 	for _, m := range members {
-		o := m.Order
-		var says []string
-		add := func(word, value string) {
-			if value != "" {
-				says = append(says, strings.TrimSpace(word+" "+value))
-			}
-		}
-		add("until", when(o.Capture.Until))
-		add("", o.Milestone.Name)
-		add("at", when(o.Milestone.At))
-		if o.Step > 0 {
-			add("step", strconv.Itoa(o.Step))
-		}
-		add("", o.Verdict)
-		add("until", when(o.Until))
-		add("", o.Reason)
-		rows = append(rows, []string{short(m.Hash.String()), string(o.Kind), when(o.Decided), strings.Join(says, ", ")})
+		rows = append(rows, []string{short(m.Hash.String()), string(m.Order.Kind), when(m.Order.Decided), says(&m.Order)})
 	}
 	return rows
+}
+
+// says is what a member does, in words.
+func says(o *record.Order) string {
+	var words []string
+	add := func(word, value string) {
+		if value != "" {
+			words = append(words, strings.TrimSpace(word+" "+value))
+		}
+	}
+	add("until", when(o.Capture.Until))
+	add("", o.Milestone.Name)
+	add("at", when(o.Milestone.At))
+	if o.Step > 0 {
+		add("step", strconv.Itoa(o.Step))
+	}
+	for _, one := range o.Privileged {
+		add("privileged", privilegeText(one))
+	}
+	add("", o.Verdict)
+	if len(o.Recordings) > 0 {
+		add("", plural(len(o.Recordings), "recording"))
+	}
+	if !o.Lifts.IsZero() {
+		add("of", short(o.Lifts.String()))
+	}
+	add("until", when(o.Until))
+	add("", o.Reason)
+	return strings.Join(words, ", ")
 }

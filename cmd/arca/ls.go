@@ -55,7 +55,7 @@ func (a *app) lsCommand() *cobra.Command {
 	c.Flags().StringVar(&l.to, "to", "", "only to this number or label")
 	c.Flags().StringVar(&l.since, "since", "", "only what began at this time or later")
 	c.Flags().StringVar(&l.until, "until", "", "only what began before this time")
-	c.Flags().BoolVar(&l.screen, "screen", false, "what the judge has named you to look at and mark, of the week that you name")
+	c.Flags().BoolVar(&l.screen, "screen", false, "what the judge has named you to look at and mark, or for a clerk also ordered out of privileged, of the week that you name")
 	c.Flags().BoolVar(&l.fresh, "new", false, "only what was in no listing before")
 	c.Flags().StringVar(&l.mirror, "mirror", mirrorPlace, "which mirror of the installation to read from")
 	_ = c.RegisterFlagCompletionFunc("order", a.completeChains)

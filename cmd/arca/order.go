@@ -188,14 +188,16 @@ func (a *app) signDraft(ctx context.Context, raw []byte, out string) error {
 	})
 }
 
-// remindOfCourt tells somebody who signs an order that they are not enrolled as a judge of its court. Who may sign, the keyholders
-// decide; that they will refuse is better known now.
+// remindOfCourt tells somebody who signs an order that they are not enrolled as who may sign it. Who may, the keyholders decide; that they
+// will refuse is better known now.
 func (a *app) remindOfCourt(f *installation.Folder, me actor, o record.Order) {
 	e, err := f.Enrolment("people", me.name)
-	if err != nil || a.json || law.MaySign(&o, &e) == nil {
+	if err != nil || a.json {
 		return
 	}
-	fmt.Fprintf(a.err, "arca: the keyholders will refuse this: %s is not enrolled as a judge of the court that it names\n", me.name)
+	if err := law.MaySign(&o, &e); err != nil {
+		fmt.Fprintf(a.err, "arca: the keyholders will refuse this from %s: %s\n", me.name, problem.MessageOf(err))
+	}
 }
 
 // signOrder fills in what the judge's machine adds, holds the member against statute and chain, and signs it.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"strconv"
@@ -16,27 +15,28 @@ import (
 
 // shownOrder is everything about one order.
 type shownOrder struct {
-	Chain          string         `json:"chain"`
-	State          string         `json:"state"`
-	Profile        string         `json:"profile"`
-	Court          string         `json:"court"`
-	Case           string         `json:"case"`
-	PoliceUnit     string         `json:"policeUnit"`
-	Classification string         `json:"classification"`
-	Decided        time.Time      `json:"decided"`
-	Capture        record.Window  `json:"capture"`
-	AccessEnd      time.Time      `json:"accessEnd"`
-	Cap            time.Time      `json:"cap,omitzero"` // absent: the statute has none
-	Scope          record.Scope   `json:"scope"`
-	Reports        record.Reports `json:"reports"`
-	Clocks         []law.Clock    `json:"clocks"`
-	Forked         bool           `json:"forked"`
-	Units          []string       `json:"units"`
-	Notices        []shownNotice  `json:"notices,omitempty"` // what the caller was told of its clocks
-	Members        []shownMember  `json:"members"`
-	Verified       bool           `json:"verified"` // every member's signature was checked here, not only by the keyholders
-	Keyholders     []partyAnswer  `json:"keyholders"`
-	Error          *failure       `json:"error,omitempty"`
+	Chain          string             `json:"chain"`
+	State          string             `json:"state"`
+	Profile        string             `json:"profile"`
+	Court          string             `json:"court"`
+	Case           string             `json:"case"`
+	PoliceUnit     string             `json:"policeUnit"`
+	Classification string             `json:"classification"`
+	Decided        time.Time          `json:"decided"`
+	Capture        record.Window      `json:"capture"`
+	AccessEnd      time.Time          `json:"accessEnd"`
+	Cap            time.Time          `json:"cap,omitzero"` // absent: the statute has none
+	Scope          record.Scope       `json:"scope"`
+	Privileged     []record.Privilege `json:"privileged,omitempty"`
+	Reports        record.Reports     `json:"reports"`
+	Clocks         []law.Clock        `json:"clocks"`
+	Forked         bool               `json:"forked"`
+	Units          []string           `json:"units"`
+	Notices        []shownNotice      `json:"notices,omitempty"` // what the caller was told of its clocks
+	Members        []shownMember      `json:"members"`
+	Verified       bool               `json:"verified"` // every member's signature was checked here, not only by the keyholders
+	Keyholders     []partyAnswer      `json:"keyholders"`
+	Error          *failure           `json:"error,omitempty"`
 }
 
 type shownMember struct {
@@ -45,6 +45,7 @@ type shownMember struct {
 	Sequence  int              `json:"sequence"`
 	Decided   time.Time        `json:"decided"`
 	Until     time.Time        `json:"until,omitzero"`
+	Says      string           `json:"says,omitempty"` // what it does, in words
 	Reason    string           `json:"reason,omitempty"`
 	Milestone string           `json:"milestone,omitempty"`
 	SignedBy  string           `json:"signedBy"` // key id
@@ -58,14 +59,14 @@ func (a *app) showOrder(ctx context.Context, f *installation.Folder, me actor, h
 	out := shownOrder{
 		Chain: hash.String(), State: c.Word(a.now()), Profile: c.Profile, Court: c.Court, Case: c.Case, PoliceUnit: c.PoliceUnit,
 		Classification: c.Classification, Decided: c.Decided, Capture: c.Capture, AccessEnd: c.AccessEnd, Cap: c.Cap,
-		Scope: c.Scope, Reports: c.Reports, Forked: c.Forked, Units: c.units, Keyholders: c.words, Verified: c.checked, Error: failed(err),
+		Scope: c.Scope, Privileged: c.Privileged, Reports: c.Reports, Forked: c.Forked, Units: c.units, Keyholders: c.words, Verified: c.checked, Error: failed(err),
 	}
 	if clocks, wrong := law.Clocks(a.withReports(ctx, f, me, c), a.now()); wrong == nil { // the chain was read, so nothing is wrong
 		out.Clocks = clocks
 	}
 	for i, m := range c.members {
 		out.Members = append(out.Members, shownMember{Member: m.Hash.String(), Kind: m.Order.Kind, Sequence: m.Order.Sequence,
-			Decided: m.Order.Decided, Until: latestOf(m.Order.Capture.Until, m.Order.Until), Reason: m.Order.Reason, Milestone: m.Order.Milestone.Name, SignedBy: c.authors[i].String()})
+			Decided: m.Order.Decided, Until: latestOf(m.Order.Capture.Until, m.Order.Until), Reason: m.Order.Reason, Milestone: m.Order.Milestone.Name, Says: says(&m.Order), SignedBy: c.authors[i].String()})
 	}
 	if notices, wrong := a.noticesOf(ctx, f, me.signer); wrong == nil { // the clocks above need nobody to have told them
 		out.Notices = ofOrder(notices, hash)
@@ -104,8 +105,12 @@ func (o shownOrder) write(p *page, now time.Time) {
 	if o.Forked {
 		state += ", two members have one sequence number: a judge must choose"
 	}
+	var privileged []string
+	for _, one := range o.Privileged {
+		privileged = append(privileged, privilegeText(one))
+	}
 	p.pairs("order", o.Chain, "state", state, "court", o.Court, "case", o.Case, "police unit", o.PoliceUnit, "classification", o.Classification,
-		"statute", o.Profile, "decided", when(o.Decided), "measure", when(o.Capture.From)+" to "+when(o.Capture.Until), "access ends", when(o.AccessEnd), "targets", strings.Join(targets, ", "), "kinds", strings.Join(o.Scope.Kinds, ", "),
+		"statute", o.Profile, "decided", when(o.Decided), "measure", when(o.Capture.From)+" to "+when(o.Capture.Until), "access ends", when(o.AccessEnd), "targets", strings.Join(targets, ", "), "kinds", strings.Join(o.Scope.Kinds, ", "), "privileged", strings.Join(privileged, ", "),
 		"reports", "every "+strconv.Itoa(o.Reports.EveryDays)+" days, "+o.Reports.Form, "weeks with keys", strings.Join(o.Units, " "))
 	p.line("")
 	p.table(clockHeads, clockRows(o.Clocks, now))
@@ -115,14 +120,22 @@ func (o shownOrder) write(p *page, now time.Time) {
 	p.line("")
 	var rows [][]string
 	for _, m := range o.Members {
-		rows = append(rows, []string{short(m.Member), string(m.Kind), strconv.Itoa(m.Sequence), when(m.Decided), when(m.Until), short(m.SignedBy), cmp.Or(m.Reason, m.Milestone)})
+		number := strconv.Itoa(m.Sequence)
+		if m.Kind.NamesChain() {
+			number = "" // it has none
+		}
+		rows = append(rows, []string{short(m.Member), string(m.Kind), number, when(m.Decided), short(m.SignedBy), m.Says})
 	}
-	p.table([]string{"MEMBER", "KIND", "NO", "DECIDED", "UNTIL", "SIGNED BY", "REASON"}, rows)
+	p.table([]string{"MEMBER", "KIND", "NO", "DECIDED", "SIGNED BY", "SAYS"}, rows)
 	if !o.Verified {
 		p.line("The judges' signatures were checked by the keyholders, not here: you cannot see the judges' enrolments.")
 	}
 	p.line("")
 	p.answers(o.Keyholders)
+}
+
+func privilegeText(p record.Privilege) string {
+	return p.Category + " " + p.Identifier.Kind + ":" + p.Identifier.Value
 }
 
 func left(t, now time.Time) string {

@@ -174,6 +174,8 @@ func (a *app) sendRequest(ctx context.Context, f *installation.Folder, me actor,
 			p.line("Both keyholders have it, and the witnessed log shows it.")
 			switch e, err := f.Enrolment("people", me.name); { // the keyholders' policies decide; this is advice
 			case err != nil || out.Class != string(seal.ContentClass):
+			case out.Compartment == record.PrivilegedCompartment && !e.FromCourtRoot():
+				p.line("The judge who named you has approved it: arca open %s", short(out.Recordings[0]))
 			case !e.FromCourtRoot():
 				p.line("Now a supervisor of your unit decides: arca approve %s --reason WHY", short(out.Request))
 			case len(out.Recordings) > 0:
@@ -340,13 +342,18 @@ func (a *app) inboxOf(ctx context.Context, r *reader.Reader, all bool) ([]shownR
 		case item.Approvals > 0:
 			q.State = "approved"
 		}
-		// An index needs nobody's approval, so nobody is asked to decide on it.
-		open := q.State == "asked" && !q.Mine && q.Class == string(seal.ContentClass) || q.Differs != ""
+		open := q.State == "asked" && !q.Mine && needsApproval(item) || q.Differs != ""
 		if all || open {
 			list = append(list, q)
 		}
 	}
 	return list, nil
+}
+
+// needsApproval says whether somebody has to decide on a request: not on one for an index, nor on one of the court's own people or of whom
+// the judge named for recordings of the privileged compartment. They can be denied all the same (--all shows them).
+func needsApproval(q reader.InboxItem) bool {
+	return q.Request.Class == string(seal.ContentClass) && !q.FromCourt && q.Request.Compartment != record.PrivilegedCompartment
 }
 
 // completeRequests offers the requests that wait for a decision.

@@ -80,7 +80,7 @@ func (a *app) closeUnits(ctx context.Context, place, order, week string) error {
 	}
 	chain, err := record.ParseDigest(order)
 	if err != nil {
-		return err
+		return problem.New(problem.Invalid, "what is closed for good is named by its whole id: 64 digits, as arca order show CHAIN prints them")
 	}
 	c, err := a.openCollector(ctx, f, place, lockPatience)
 	if err != nil {

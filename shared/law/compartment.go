@@ -12,6 +12,7 @@ import (
 type Judged struct {
 	Verdicts map[record.Reference]string // release, exclude or delete
 	screens  []Member
+	releases []Member
 }
 
 // JudgedOf reads the compartment decisions of a chain. A deletion that was not taken back stands whatever else was decided, for it will be carried
@@ -26,6 +27,9 @@ func JudgedOf(chain []Member) Judged {
 		case o.Verdict == record.VerdictScreen:
 			j.screens = append(j.screens, chain[i])
 		default:
+			if o.Verdict == record.VerdictRelease {
+				j.releases = append(j.releases, chain[i])
+			}
 			for _, ref := range o.Recordings {
 				if before, known := j.Verdicts[ref]; !known || outweighs(o.Verdict, before, o.Decided.Compare(decided[ref])) {
 					j.Verdicts[ref], decided[ref] = o.Verdict, o.Decided
@@ -33,7 +37,7 @@ func JudgedOf(chain []Member) Judged {
 			}
 		}
 	}
-	j.screens = inOrder(j.screens)
+	j.screens, j.releases = inOrder(j.screens), inOrder(j.releases)
 	return j
 }
 
@@ -58,6 +62,24 @@ func (j Judged) Screens(person record.KeyID, ref record.Reference, t time.Time) 
 
 func names(o *record.Order, person record.KeyID, t time.Time) bool {
 	return o.Screener == person && (o.Until.IsZero() || t.Before(o.Until))
+}
+
+// Released lists what the judge has ordered out of the privileged compartment, for each decision, without what was decided otherwise since.
+func (j Judged) Released() (lists [][]record.Reference) {
+	listed := map[record.Reference]bool{}
+	for _, m := range j.releases {
+		var out []record.Reference
+		for _, ref := range m.Order.Recordings {
+			if j.Verdicts[ref] == record.VerdictRelease && !listed[ref] {
+				listed[ref] = true
+				out = append(out, ref)
+			}
+		}
+		if len(out) > 0 {
+			lists = append(lists, out)
+		}
+	}
+	return lists
 }
 
 // ScreenedBy lists what a person is named to look at and nobody has decided on, for each decision that names them and has not ended.

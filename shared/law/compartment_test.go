@@ -1,6 +1,7 @@
 package law
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
@@ -69,6 +70,29 @@ func TestWhatTheJudgeDecidedOfARecording(t *testing.T) {
 		j, now := JudgedOf(tc.chain), at.Add(time.Duration(tc.hours)*time.Hour)
 		if got := j.Screens(tc.person, tc.ref, now); got != tc.want || (len(j.ScreenedBy(tc.person, now)) > 0) != (tc.want && tc.ref == one || tc.ref == two) {
 			t.Errorf("%s: %v %v", name, got, j.ScreenedBy(tc.person, now))
+		}
+	}
+}
+
+// What is released is listed once, by decision, for as long as the release is what counts.
+func TestReleasedAreListed(t *testing.T) {
+	member := func(verdict string, hour int, refs ...record.Reference) Member {
+		o := record.Order{Kind: record.Compartment, Verdict: verdict, Decided: at("2026-11-26T00:00:00Z").Add(time.Duration(hour) * time.Hour), Recordings: refs}
+		return Member{Hash: record.HashBytes([]byte(verdict + string(rune('a'+hour)))), Order: o}
+	}
+	both, again := member(record.VerdictRelease, 1, one, two), member(record.VerdictRelease, 3, two)
+	for name, tc := range map[string]struct {
+		chain []Member
+		want  [][]record.Reference
+	}{
+		"none":               {[]Member{member(record.VerdictExclude, 1, one)}, nil},
+		"two of one":         {[]Member{both}, [][]record.Reference{{one, two}}},
+		"one released twice": {[]Member{again, both}, [][]record.Reference{{one, two}}},
+		"one excluded since": {[]Member{both, member(record.VerdictExclude, 2, one)}, [][]record.Reference{{two}}},
+		"both deleted since": {[]Member{both, member(record.VerdictDelete, 2, one, two), again}, nil},
+	} {
+		if got := JudgedOf(tc.chain).Released(); !reflect.DeepEqual(got, tc.want) {
+			t.Errorf("%s: %v, want %v", name, got, tc.want)
 		}
 	}
 }

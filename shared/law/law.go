@@ -234,6 +234,9 @@ func MaySign(o *record.Order, e *record.Enrolment) error {
 	if e.Of(record.Judge) && e.Court == o.Court || o.Kind == record.Milestone && e.Of(record.Clerk) && e.Court == o.Court {
 		return nil
 	}
+	if o.Kind == record.Milestone {
+		return problem.New(problem.Denied, "a milestone is recorded by a judge or a clerk of the order's court; let one of them sign it")
+	}
 	return problem.New(problem.Denied, "the order was not signed by a judge of the court that it names; let a judge who is enrolled for that court sign it")
 }
 

@@ -20,6 +20,7 @@ type InboxItem struct {
 	Author    string         // name that the author is enrolled under, as the keyholder says
 	Request   record.Request // as its author signed it
 	Verified  bool           // the author's enrolment was visible here and the signature verifies
+	FromCourt bool           // so the author is known to be a judge or clerk
 	Denied    bool
 	Approvals int
 	Differs   string // how court and custodian differ; "" when they agree
@@ -119,7 +120,7 @@ func (r *Reader) openAsked(role seal.Role, asked wire.Asked) (*InboxItem, error)
 		if _, err := record.Open(asked.Statement, record.TypeRequest, author.Key, nil); err != nil {
 			return nil, bad(err)
 		}
-		item.Author, item.Verified = author.Name, true
+		item.Author, item.Verified, item.FromCourt = author.Name, true, author.FromCourtRoot()
 	}
 	return item, r.openDecisions(role, asked, item)
 }

@@ -138,7 +138,7 @@ func (r *Reader) mayMake(d *record.Description, compartment string) error {
 		return nil // the keyholders decide
 	}
 	if !me.MayMake(d.Kind, d.Of.Mark, compartment) || d.CheckAuthor(&me, compartment) != nil {
-		return problem.New(problem.Denied, "your role seals nothing of this kind in the compartment %s", compartment)
+		return problem.New(problem.Denied, "your role seals nothing of this kind in the compartment %s; police seal notes and transcripts in main, the court's clerk in main and clerk, the judge everywhere, and in privileged others only mark (arca note --mark)", compartment)
 	}
 	return nil
 }
