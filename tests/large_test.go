@@ -145,7 +145,7 @@ func sameFile(t *testing.T, a, b string) bool {
 // allowed is how much memory a command may take above the runtime, whatever the recording's size.
 const allowed = 64 << 20
 
-// TestLargeRecordingCampaign seals, mirrors and opens one recording with the real program: 192 MiB, in full 4 GiB and a little.
+// TestLargeRecordingCampaign seals, mirrors, opens and discloses one recording with the real program: 192 MiB, in full 4 GiB and a little.
 func TestLargeRecordingCampaign(t *testing.T) {
 	t.Parallel()
 	c := newCampaign(t)
@@ -185,6 +185,14 @@ func TestLargeRecordingCampaign(t *testing.T) {
 	took("open", p.run(nil, "ana", "open", id, "-o", opened), began)
 	if !sameFile(t, large, opened) {
 		t.Error("the recording opened with other bytes")
+	}
+	disclosed := filepath.Join(t.TempDir(), "disclosed.zip")
+	began = time.Now()
+	took("bundle make", p.run(nil, "ana", "bundle", "make", "--recording", id, "--clear", "--reason", purpose, "-o", disclosed), began)
+	began = time.Now()
+	took("bundle verify", p.run(nil, "", "bundle", "verify", disclosed), began)
+	if info, err := os.Stat(disclosed); err != nil || info.Size() <= size {
+		t.Errorf("the bundle is smaller than what it holds, or is not there: %v", err)
 	}
 	for what, above := range peaks {
 		if above > allowed {
