@@ -63,6 +63,7 @@ const (
 	clocksFile   = "shared/law/clocks.go"
 
 	timestampsFile = "shared/bundle/timestamps.go"
+	discloseFile   = "shared/reader/disclose.go"
 )
 
 // twins are the product without one defence each, by what is then possible. The gravest come first.
@@ -123,6 +124,10 @@ var twins = []struct {
 
 	{"a timestamp on a log without the recordings", offAfter(timestampsFile, "err := tree.CheckInclusion(packs[c.Pack].entry.Leaf(), packs[c.Pack].index, path)", "err != nil", "TestTimestampsThatShowNothing")},
 	{"a timestamp that leaves out what it does not cover", off(timestampsFile, "!same || len(want) == 0", "TestTimestampsThatShowNothing")},
+
+	{"a bundle of a week that is not whole", off(discloseFile, "check.Waiting > 0 || len(check.Warnings) > 0", "TestGatherRefuses")},
+	{"a bundle without what one keyholder alone holds", off(discloseFile, "!slices.Equal(sorted(members[0]), sorted(members[1]))", "TestGatherRefuses")},
+	{"a bundle with one journal of two", weakened{discloseFile, "return nil // the bundle says that the journals are not in it, and why", "err = nil", "TestGatherTakesBothJournalsOrNone", ""}},
 
 	// Something that counts is crowded out or lost.
 	{"a denial without room", off(requestsFile, "a.Approve && row.size() > roomForApprovals", "TestNobodyCrowdsOutADenial")},

@@ -449,6 +449,9 @@ func (r *Reader) DisclosureReceipt(ctx context.Context, chain, hash record.Diges
 	if _, err := r.FileActs(ctx); err != nil {
 		return nil, err
 	}
+	if err := r.learnPeople(ctx); err != nil { // one's own enrolment, which the receipt carries
+		return nil, err
+	}
 	out := bundle.Disclosure{Audience: r.cfg.Fingerprint, Bundle: hash, Events: make([]bundle.LogProof, len(parties)), Version: bundle.Version}
 	err := r.both(ctx, func(ctx context.Context, role seal.Role, k Keyholder) error {
 		list, err := r.journal(ctx, k, chain)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/hpke"
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"arca.example/arca/shared/ledger"
 	"arca.example/arca/shared/mirror"
 	"arca.example/arca/shared/mirror/mirrortest"
 	"arca.example/arca/shared/problem"
@@ -33,10 +35,15 @@ func must[T any](v T, err error) T {
 // office is a keyholder that answers in the real formats and can lie.
 type office struct {
 	acts   []string // filed, each once
+	reads  bool     // the journal is for this person
 	actErr error    // what FileAct answers
 
 	w        *world
 	role     seal.Role
+	journal  []wire.LoggedEvent
+	unproven int      // so many of the newest events wait for a checkpoint
+	wordless bool     // StatusAndMembers gives no members
+	extra    []string // members that only this one holds
 	key      hpke.PrivateKey
 	mu       sync.Mutex
 	notes    []*seal.Note
@@ -76,6 +83,12 @@ func (o *office) FileAct(_ context.Context, raw string) error {
 	}
 	if !slices.Contains(o.acts, raw) {
 		o.acts = append(o.acts, raw)
+		var a record.Act
+		st := must(record.Peek(raw))
+		if err := record.Unmarshal(st.Payload, &a); err != nil {
+			return err
+		}
+		o.write(a.Kind, record.StatementEvent{By: st.Author, Statement: raw})
 	}
 	return nil
 }
@@ -147,12 +160,44 @@ func (o *office) StatusAndMembers(_ context.Context, nonce record.ID, chains ...
 	}
 	s := record.Status{Audience: o.w.vault.Fingerprint, Issued: o.w.now, Nonce: nonce, Party: string(o.role), Chains: []record.ChainStatus{{AccessEnd: first.AccessEnd,
 		Capture: first.Capture, Chain: chains[0], Head: chains[0], State: "in-force", Stops: record.SetDigest(nil)}}}
-	return must(record.Sign(o.w.vault.Signers[string(o.role)+" online"], record.TypeStatus, o.w.now, s)), [][]string{{o.w.order}}, o.err
+	return must(record.Sign(o.w.vault.Signers[string(o.role)+" online"], record.TypeStatus, o.w.now, s)), o.members(), o.err
 }
 
-// Log is for clerks; Ana is none.
-func (o *office) Log(context.Context, record.Digest, int64) (wire.Log, error) {
-	return wire.Log{}, problem.New(problem.Denied, "the log is not for you")
+// Log is for clerks; Ana is none, unless a test says so.
+func (o *office) Log(_ context.Context, _ record.Digest, from int64) (wire.Log, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.reads {
+		return wire.Log{}, problem.New(problem.Denied, "the log is not for you")
+	}
+	at := min(from-1, int64(len(o.journal)))
+	list := slices.Clone(o.journal[at:min(at+2, int64(len(o.journal)))])
+	for i := range list {
+		if at+int64(i) >= int64(len(o.journal)-o.unproven) {
+			list[i].State, list[i].Proof = wire.StatePending, nil
+		}
+	}
+	return wire.Log{Events: list, Next: from + int64(len(list))}, nil
+}
+
+func (o *office) members() [][]string {
+	if o.wordless {
+		return nil
+	}
+	return [][]string{append([]string{o.w.order}, o.extra...)}
+}
+
+// write journals an event, in the log at once.
+func (o *office) write(kind record.EventKind, body any) {
+	var previous record.Digest
+	if n := len(o.journal); n > 0 {
+		previous = record.HashBytes(o.journal[n-1].Event)
+	}
+	e := must(record.Event{Author: string(o.role), Body: must(record.Marshal(body)), Case: o.w.unit.Order, Kind: kind, Number: int64(len(o.journal) + 1), Previous: previous, Time: o.w.now}.Bytes())
+	random := sha256.Sum256(e)
+	entry := ledger.Commit(ledger.Opening{Event: e, Random: random})
+	o.w.vault.Log(entry)
+	o.journal = append(o.journal, wire.LoggedEvent{Event: e, Proof: must(o.w.vault.Proof(ctx, entry)), Random: random[:], State: wire.StateProven})
 }
 
 // Release hands over halves as a keyholder does, deciding nothing.
@@ -234,7 +279,11 @@ func newWorld(tb testing.TB, g seal.Geometry) *world {
 	w := &world{tb: tb, vault: mirrortest.New(tb, g), now: record.Second(time.Now()), folder: tb.TempDir()}
 	w.collector, w.person = must(record.SignerOf(mirrortest.Key("collector"))), must(record.SignerOf(mirrortest.Key("ana")))
 	judge := must(record.SignerOf(mirrortest.Key("judge")))
-	w.order = must(record.Sign(judge, record.TypeOrder, w.now, record.Order{Classification: "reservado", Court: "Court 1", Kind: record.Authorisation, Profile: "ES-588ter", Decided: w.now}))
+	w.order = must(record.Sign(judge, record.TypeOrder, w.now, record.Order{AccessEnd: w.now.AddDate(0, 6, 0), Audience: w.vault.Fingerprint, Capture: record.Window{From: w.now, Until: w.now.AddDate(0, 1, 0)},
+		Case: "DP-0000/17", Classification: "reservado", Court: "Court 1", Decided: w.now, Kind: record.Authorisation, PoliceUnit: "Unit A", Profile: "ES-588ter",
+		Grounds: record.Grounds{Offence: "a", Indicia: "i", Persons: []string{"a person called Larch"}, Extent: "e", Motivation: "m", Duration: "one month", Obliged: "o", Purpose: "p"},
+		Reports: record.Reports{Form: "written", EveryDays: 15},
+		Scope:   record.Scope{Identifiers: []record.Identifier{{Kind: "msisdn", Value: "+12025550101"}}, Kinds: []string{"call", "message"}}}))
 	w.unit = seal.Unit{Order: record.HashStatement(w.order), Week: seal.WeekOf(w.now), Compartment: "main", Classification: "reservado"}
 	find := seal.NewSeed()
 	w.find = must(seal.NewUnitKey(find))
@@ -260,8 +309,10 @@ func (w *world) enrol(s *record.Signer, name string, role record.Role) {
 }
 
 // enrolClerk enrols a clerk by the court's root.
-func (w *world) enrolClerk(s *record.Signer) {
-	e := record.Enrolment{Audience: w.vault.Fingerprint, Court: "Court 1", Expires: w.now.AddDate(1, 0, 0), Issued: w.now.AddDate(-1, 0, 0), Key: s.Public(), Name: "Clara Ejemplo", Roles: []record.Role{record.Clerk}}
+func (w *world) enrolClerk(s *record.Signer) { w.enrolCourt(s, "Clara Ejemplo", record.Clerk) }
+
+func (w *world) enrolCourt(s *record.Signer, name string, role record.Role) {
+	e := record.Enrolment{Audience: w.vault.Fingerprint, Court: "Court 1", Expires: w.now.AddDate(1, 0, 0), Issued: w.now.AddDate(-1, 0, 0), Key: s.Public(), Name: name, Roles: []record.Role{role}}
 	joint := must(record.SignJoint(record.TypeEnrolment, w.now, e, w.vault.Signers["court root"]))
 	w.people = append(w.people, wire.EnrolledPerson{Enrolment: joint, Key: s.Public().ID().String()})
 }
