@@ -15,7 +15,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-var update = flag.Bool("update", false, "write docs/cli.md from the commands")
+// updating tells whether docs/cli.md is to be written from the commands. The flag is functionstest's, which a test here links.
+func updating() bool { return flag.Lookup("update").Value.String() == "true" }
 
 const docsPath = "../../docs/cli.md"
 
@@ -45,7 +46,7 @@ func newRoot() *cobra.Command { return (&app{}).root() }
 // TestDocs holds docs/cli.md against the commands. Run with -update after changing a command.
 func TestDocs(t *testing.T) {
 	want := document(newRoot())
-	if *update {
+	if updating() {
 		if err := os.WriteFile(docsPath, want, 0o644); err != nil {
 			t.Fatal(err)
 		}

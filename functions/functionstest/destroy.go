@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"arca.example/arca/functions/internal/party"
 	"arca.example/arca/shared/problem"
 	"arca.example/arca/shared/record"
 	"arca.example/arca/shared/wire"
@@ -51,6 +52,17 @@ func (w *World) Condemn(party string) error {
 func (w *World) Destroy(party string) error {
 	w.Seed("destroy " + party)
 	return w.Try(func() error { return w.Keyholder(party, "judge").Destroy(w.T.Context()) })
+}
+
+// Copies lists two copies of a keyholder's roots and confirms that the second was destroyed, as its operator does.
+func (w *World) Copies(keyholder string) {
+	w.T.Helper()
+	k, err := party.Keyholder(w.desks[keyholder])(w.T.Context())
+	w.must(err)
+	for _, name := range []string{"in the safe", "in the old safe"} {
+		w.must(k.ListCopy(w.T.Context(), name))
+	}
+	w.must(k.ConfirmBackup(w.T.Context(), "in the old safe"))
 }
 
 // Condemned has the unit closed and the decision admitted and in the witnessed log, after the time in which it could be taken back.

@@ -229,14 +229,15 @@ func (r *Result) destruction(o Options, raw []byte) error {
 	if err != nil {
 		return err
 	}
-	copies := 0
+	confirmed, copies := 0, 0
 	for _, side := range got.Sides {
+		confirmed += len(side.Confirmed)
 		copies += len(side.Unconfirmed)
 	}
 	r.Destroyed = &got
 	r.Line = fmt.Sprintf("proven: on the decision of %q of %s both keyholders signed that they destroyed their halves of %d recordings of order %s, in the log that the witnesses saw by %s; "+
-		"not proven: what the places of their roots do not promise, and that there is no copy of a root that they do not list; %d listed copies are not confirmed destroyed",
-		got.Judge, got.Decided.Format(time.DateOnly), got.Recordings, got.Chain.Short(), got.Witnessed.Format(time.RFC3339), copies)
+		"not proven: what the places of their roots do not promise, and that there is no copy of a root that they do not list; %d listed copies of their roots are confirmed destroyed and %d are not",
+		got.Judge, got.Decided.Format(time.DateOnly), got.Recordings, got.Chain.Short(), got.Witnessed.Format(time.RFC3339), confirmed, copies)
 	return nil
 }
 
