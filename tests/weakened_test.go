@@ -145,6 +145,7 @@ var twins = []struct {
 	{"a pack of another size", off(depositFile, "info.Size != int64(v.cfg.Geometry.Size)", "TestAnObjectOfAnotherSizeIsNotRegistered")},
 
 	// Something that is learned, or said in another's name.
+	{"a report by who only screens", weakened{"shared/keyholder/reports.go", "e.PoliceUnit != c.PoliceUnit:", "false:", "TestReportsAreRefused", ""}},
 	{"learning who is enrolled", weakened{requestsFile, "st, err := record.OpenKnown(raw, typ, author.Enrolment.Key, v)", "st, err := record.Open(raw, typ, author.Enrolment.Key, v)", "TestOutsidersDoNotLearnWhoIsEnrolled", ""}},
 	{"learning that an order stands", weakened{requestsFile, "if !k.concerns(author, state) {\n\t\t// The answer", "if false {\n\t\t// The answer", "TestAnotherUnitDoesNotLearnWhetherAnOrderStands", ""}},
 	{"the vault speaking for a keyholder", weakened{requestsFile, "return witnessed{}, unproven(err)", "return witnessed{}, err", "TestTheVaultDoesNotSpeakForAKeyholder", ""}},

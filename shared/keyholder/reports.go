@@ -99,7 +99,7 @@ func (k *Keyholder) mayReport(author Person, c Chain, r *record.Report) error {
 	switch {
 	case !k.concerns(author, c):
 		return problem.New(problem.NotFound, "no such order is in force here")
-	case !e.Of(record.Investigator) && !e.Of(record.Supervisor):
+	case !e.Of(record.Investigator) && !e.Of(record.Supervisor), e.PoliceUnit != c.PoliceUnit: // who screens for the judge may be of another
 		return problem.New(problem.Denied, "the unit of police in charge reports to the judge; let an investigator or a supervisor of it sign the report")
 	case r.Issued.After(k.now().Add(skew)):
 		return problem.New(problem.Denied, "the report is dated in the future; set the clock and make it again")

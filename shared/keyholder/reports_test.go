@@ -172,6 +172,11 @@ func TestReportsAreRefused(t *testing.T) {
 			t.Errorf("a report by %s: %v", who, err)
 		}
 	}
+	apart := w.batchIn(chain, "privileged", seal.Statement{}, "doubtful")
+	w.verdict(chain, record.VerdictScreen, func(o *record.Order) { o.Screener = w.people["stranger"].Public().ID() }, apart.reference(0))
+	if _, _, err := w.deliver("stranger", chain, false, "x"); problem.KindOf(err) != problem.Denied || err == nil {
+		t.Errorf("a report by who screens, of another unit: %v", err)
+	}
 	if _, _, err := w.deliver("investigator", record.Digest{9}, false, "x"); problem.KindOf(err) != problem.NotFound || err == nil {
 		t.Errorf("on an order that there is not: %v", err)
 	}
