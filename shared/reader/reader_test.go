@@ -80,6 +80,19 @@ func TestANewerRequestThatWasDeniedDoesNotStandBeforeAnOlderOne(t *testing.T) {
 	}
 }
 
+// Somebody who asks again for what was destroyed is not sent for an approval.
+func TestWhatWasDestroyedIsToldAsDestroyed(t *testing.T) {
+	w, ids, _, _, _ := journey(t)
+	w.now = w.now.Add(time.Minute)
+	newer := w.ask(seal.ContentClass, ids[0])
+	for _, o := range []*office{w.court, w.custodian} {
+		o.denies, o.gone = newer, true
+	}
+	if _, err := w.reader().Open(ctx, ids[0].String(), filepath.Join(t.TempDir(), "out"), Range{}); problem.KindOf(err) != problem.Gone {
+		t.Fatal(err)
+	}
+}
+
 func TestListShowsWhatIsNewAndScansOnlyNewPacks(t *testing.T) {
 	w, ids, _, index, _ := journey(t)
 	more := w.seal(clip{content: []byte("later"), name: "later"})

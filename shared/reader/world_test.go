@@ -53,6 +53,7 @@ type office struct {
 	err      error                 // of every call
 	refusal  error                 // of Release
 	denies   record.Digest         // the one request whose Release is denied
+	gone     bool                  // what all other requests are for was destroyed
 	alter    func(*record.Release) // before it is signed
 	wire     func(string) string   // after it was signed
 	released int
@@ -212,6 +213,9 @@ func (o *office) Release(_ context.Context, hash record.Digest, from int) (strin
 	}
 	if hash == o.denies {
 		return "", problem.New(problem.Denied, "this request was denied")
+	}
+	if o.gone {
+		return "", problem.New(problem.Gone, "it was destroyed")
 	}
 	if o.pending--; o.pending >= 0 {
 		return "", problem.New(problem.Conflict, "the entry is pending")
