@@ -171,8 +171,13 @@ func (w *watch) terms() {
 		term = w.p.ExtensionTerm
 	}
 	says := "the measure ends by itself; an extension is decided before"
-	if w.s.Closed {
+	switch {
+	case w.s.Closed:
 		says = "the measure was ended before its time"
+	case w.s.Rejected:
+		says = "the judge did not confirm the urgent measure"
+	case w.s.Urgent && !w.s.Confirmed:
+		says = "the urgent measure ends by itself, unless the judge is told and confirms it in time"
 	}
 	w.limit(Clock{Name: ClockTerm, Due: w.s.Capture.Until, Concerns: courtAndPolice, Says: says}, term)
 	if !w.s.Cap.IsZero() {
