@@ -219,3 +219,46 @@ func TestATimestampOfAStranger(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestTimestampCampaign flips bits in everything that a timestamp holds, in bundles that their maker signs all the same.
+func TestTimestampCampaign(t *testing.T) {
+	s := newStamping(t)
+	ids := append(s.seal("Meet at nine."), s.seal("Later.")...) // so that there is a path
+	s.hour(0)
+	s.journal()
+	s.custody = nil // smaller, so that more can be tried
+	tried := 0
+	for name, field := range map[string]func(*bundle.Timestamp, func([]byte) []byte){
+		"checkpoint": func(one *bundle.Timestamp, flip func([]byte) []byte) {
+			one.Checkpoint = string(flip([]byte(one.Checkpoint)))
+		},
+		"token":      func(one *bundle.Timestamp, flip func([]byte) []byte) { one.Token = flip(one.Token) },
+		"path":       func(one *bundle.Timestamp, flip func([]byte) []byte) { one.Covers[0].Path = flip(one.Covers[0].Path) },
+		"pin event":  func(one *bundle.Timestamp, flip func([]byte) []byte) { one.Pin.Event = flip(one.Pin.Event) },
+		"pin random": func(one *bundle.Timestamp, flip func([]byte) []byte) { one.Pin.Random = flip(one.Pin.Random) },
+		"pin proof": func(one *bundle.Timestamp, flip func([]byte) []byte) {
+			one.Pin.Proof = string(flip([]byte(one.Pin.Proof)))
+		},
+	} {
+		for at, length := 0, 1; at < length; at += 7 {
+			in := s.stamped(ids[0])
+			field(&in.Timestamps[0], func(b []byte) []byte {
+				b, length = bytes.Clone(b), len(b)
+				b[at] ^= 1 << (at % 7) // not the eighth bit, which would make text no text
+				return b
+			})
+			tried++
+			m := &memory{}
+			if err := bundle.Make(m, s.clerk, s.now, in); err != nil {
+				continue // what is no UTF-8 any more is not even written
+			}
+			if _, err := s.verifyAt(m.b, s.now); err == nil {
+				t.Errorf("%s, byte %d: accepted", name, at)
+			}
+		}
+	}
+	if tried < 100 {
+		t.Errorf("only %d tried", tried)
+	}
+	t.Logf("%d mutants", tried)
+}
