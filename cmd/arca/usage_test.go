@@ -14,7 +14,7 @@ func TestUnclear(t *testing.T) {
 		"order sgin":                  `unknown command "sgin"; did you mean sign?; see arca order --help`,
 		"order":                       "say what to do; see arca order --help",
 		"ls first look":               `"first" is one word too many; quote what has spaces; the line reads: arca ls [flags]; see arca ls --help`,
-		"backup court":                "this needs --output and --recovery; see arca backup --help",
+		"backup court":                "a backup needs a file (-o) and a recovery recipient (--recovery), made with arca recovery",
 		"bundle make -o x --reason y": "this needs --to or --clear; see arca bundle make --help",
 		"open x --bytes 1- --to 2":    "--bytes and --to do not go together; give one of them; see arca open --help",
 		"verify x --trust t":          "a trust file proves nothing by itself; give its fingerprint too, with --fingerprint",
