@@ -28,7 +28,7 @@ type spoolAnswer struct {
 
 func (a *app) spoolCommand() *cobra.Command {
 	var place, folder, order, week string
-	var flush, refusals, mine bool
+	var flush, refusals, mine, clerk bool
 	var fill uint64
 	c := a.command(spec{
 		use: "spool", short: "Show what is not yet proven, and why",
@@ -38,7 +38,8 @@ func (a *app) spoolCommand() *cobra.Command {
 			"--mine shows, and with --flush sends, what you sealed yourself (arca note, transcript, reseal) instead of the collector's.\n" +
 			"--fill puts a dummy pack under a number that another collector has abandoned, where mirrors wait; the vault allows it after six hours.\n\n" +
 			"--close says to both keyholders, for good, that nothing more of an order will come from this collector, or with --week of that week: only what\n" +
-			"every collector has closed can be destroyed. It is refused while something of the order waits here. The whole chain's id is needed.",
+			"every collector has closed can be destroyed. It is refused while something of the order waits here. The whole chain's id is needed. The clerk's\n" +
+			"copies are left open for step 2 of a destruction; --clerk closes those, and only those.",
 		example: "arca spool\narca spool --flush --refusals --receipts receipts\narca spool --close $CHAIN",
 		args:    cobra.NoArgs,
 		run: func(cmd *cobra.Command, _ []string) error {
@@ -49,13 +50,14 @@ func (a *app) spoolCommand() *cobra.Command {
 				return a.fillGap(cmd.Context(), place, fill)
 			}
 			if order != "" {
-				return a.closeUnits(cmd.Context(), place, order, week)
+				return a.closeUnits(cmd.Context(), place, order, week, clerk)
 			}
 			return a.spool(cmd.Context(), place, folder, flush, refusals)
 		},
 	})
 	c.Flags().StringVar(&order, "close", "", "order of which this collector seals nothing more")
 	c.Flags().StringVar(&week, "week", "", "with --close: only this ISO week, as 2026-W47")
+	c.Flags().BoolVar(&clerk, "clerk", false, "with --close: the clerk's copies instead of all else")
 	_ = c.RegisterFlagCompletionFunc("close", a.completeChains)
 	c.Flags().StringVar(&place, "collector", collectorPlace, "which collector of the installation")
 	c.Flags().StringVar(&folder, "receipts", "", "folder to write missing receipts to")
@@ -70,7 +72,7 @@ func (a *app) spoolCommand() *cobra.Command {
 }
 
 // closeUnits says for a collector that nothing more of an order will come.
-func (a *app) closeUnits(ctx context.Context, place, order, week string) error {
+func (a *app) closeUnits(ctx context.Context, place, order, week string, clerk bool) error {
 	f, err := a.folder()
 	if err != nil {
 		return err
@@ -87,7 +89,7 @@ func (a *app) closeUnits(ctx context.Context, place, order, week string) error {
 		return err
 	}
 	defer c.Close()
-	units, err := c.CloseUnits(ctx, chain, week)
+	units, err := c.CloseUnits(ctx, chain, week, clerk)
 	if err != nil {
 		return err
 	}

@@ -18,9 +18,10 @@ import (
 const maxClosed = 64 << 20
 
 // CloseUnits says for this collector that nothing more of an order's units will come, of one week's or, with week "", of all. From then on it seals nothing
-// in them: the word is on disk before it is given. Both keyholders get it; giving it again is nothing. Errors: problem.Conflict while recordings of
-// such a unit wait in the spool.
-func (c *Collector) CloseUnits(ctx context.Context, chain record.Digest, week string) ([]seal.Unit, error) {
+// in them: the word is on disk before it is given. Both keyholders get it; giving it again is nothing. The units of the clerk's copies are closed for
+// themselves, with clerk: copies are still made when all else of an order has come. Errors: problem.Conflict while recordings of such a unit
+// wait in the spool.
+func (c *Collector) CloseUnits(ctx context.Context, chain record.Digest, week string, clerk bool) ([]seal.Unit, error) {
 	c.sealing.Lock()
 	defer c.sealing.Unlock()
 	if c.broken != nil {
@@ -30,6 +31,7 @@ func (c *Collector) CloseUnits(ctx context.Context, chain record.Digest, week st
 	if err != nil {
 		return nil, err
 	}
+	units = slices.DeleteFunc(units, func(u seal.Unit) bool { return clerk != (u.Compartment == record.ClerkCompartment) })
 	for _, e := range c.waiting() {
 		if slices.ContainsFunc(e.units, func(u seal.Unit) bool { return slices.Contains(units, u) }) {
 			return nil, problem.New(problem.Conflict, "recordings of this order wait in the spool; send them first, with arca spool --flush, and close when nothing waits")

@@ -136,6 +136,7 @@ type fakeKeyholder struct {
 
 	refusals map[record.Digest]bool // statements, by hash
 	told     []string               // where batches lie
+	listed   []string               // what UnitKeys gives
 	closings map[record.Digest]bool
 }
 
@@ -263,7 +264,11 @@ func (k *fakeKeyholder) CloseUnit(ctx context.Context, statement string) error {
 	return nil
 }
 
-func (k *fakeKeyholder) UnitKeys(context.Context, record.Digest) ([]string, error) { return nil, nil }
+func (k *fakeKeyholder) UnitKeys(context.Context, record.Digest) ([]string, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.listed, nil
+}
 
 func (k *fakeKeyholder) FileRefusal(ctx context.Context, statement string) error {
 	k.mu.Lock()

@@ -283,7 +283,11 @@ func (k *Keyholder) job(ctx context.Context, p pendingRow) (*job, error) {
 			return nil, err
 		}
 		if !closed {
-			return nil, problem.New(problem.Conflict, "the unit of week %s (%s) is not closed: not every collector has said that nothing more of it will come; at each collector: arca spool --close", l.unit.Week, l.unit.Compartment)
+			say := "arca spool --close CHAIN"
+			if l.unit.Compartment == record.ClerkCompartment {
+				say += " --clerk"
+			}
+			return nil, problem.New(problem.Conflict, "the unit of week %s (%s) is not closed: not every collector has said that nothing more of it will come; at each collector: %s", l.unit.Week, l.unit.Compartment, say)
 		}
 	}
 	return j, nil
